@@ -1,0 +1,199 @@
+//! The store of records.
+
+use std::ops::Range;
+use std::path::Path;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use super::{PortResult, Sequence};
+use crate::model::query::Filter;
+use crate::model::{Exchange, ExchangeHeads, ExchangeId, ExchangeRecord, Leg, LegBody, ModelStats, Rank, Stats, Timestamp};
+
+/// A record to be committed.
+#[derive(Debug, Clone)]
+pub struct Commit {
+    /// The record; its rank decides whether it replaces one that is there.
+    pub record: ExchangeRecord,
+}
+
+/// What became of a record.
+#[derive(Debug)]
+pub enum Committed {
+    /// It is durable now.
+    Stored,
+    /// One of the same or a higher rank was there already; nothing changed.
+    Superseded,
+    /// It can never be stored; the reason. Its neighbours are stored.
+    Refused(String),
+}
+
+/// An exchange whose `start` was seen and whose end is not archived.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenExchange {
+    /// The exchange.
+    pub id: ExchangeId,
+    /// The gateway process that relays it.
+    pub gateway: String,
+    /// The oldest message of it that only the log holds.
+    pub sequence: Sequence,
+}
+
+/// Which exchanges to list: newest first.
+#[derive(Debug, Clone, Default)]
+pub struct ListRequest {
+    /// Conditions; all must hold.
+    pub filters: Vec<Filter>,
+    /// Only ids below this one: the last id of the page before.
+    pub before: Option<ExchangeId>,
+    /// Only ids above this one (polling for newer ones).
+    pub after: Option<ExchangeId>,
+    /// So many pages' rows to pass over first; for numbered pages.
+    pub skip: u64,
+    /// At most so many.
+    pub limit: usize,
+}
+
+/// One page of a list.
+#[derive(Debug, Clone)]
+pub struct Page {
+    /// The exchanges, newest first.
+    pub exchanges: Vec<Exchange>,
+    /// Whether there are more behind the last.
+    pub more: bool,
+}
+
+/// Which sums to make.
+#[derive(Debug, Clone)]
+pub struct StatsRequest {
+    /// From and to; minutes are counted whole.
+    pub range: Range<Timestamp>,
+    /// The length of a stretch; a whole number of minutes, at least one.
+    pub step: Duration,
+    /// Only this model.
+    pub model: Option<String>,
+    /// Only this provider.
+    pub provider: Option<String>,
+}
+
+/// An exchange to be (re-)indexed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OutboxEntry {
+    /// Names the entry when it is settled.
+    pub number: u64,
+    /// The exchange.
+    pub id: ExchangeId,
+    /// How often indexing it failed.
+    pub failures: u32,
+}
+
+/// What may be deleted. Zero means: for ever, without limit.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Retention {
+    /// Days that bodies are kept.
+    pub bodies_days: u32,
+    /// Days that records are kept.
+    pub metadata_days: u32,
+    /// Records that are kept.
+    pub max_exchanges: u64,
+    /// Bytes on disk that are kept.
+    pub max_bytes: u64,
+}
+
+/// What a pass of retention deleted.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Erased {
+    /// Records deleted.
+    pub exchanges: u64,
+    /// Records whose bodies were deleted.
+    pub bodies: u64,
+    /// Bytes given back to the disk.
+    pub bytes: u64,
+    /// The records deleted, for the search index to forget; every id below or at this one.
+    pub below: Option<ExchangeId>,
+}
+
+/// How the archive is doing.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ArchiveHealth {
+    /// Records (an estimate where counting is dear).
+    pub exchanges: u64,
+    /// Bytes on disk.
+    pub bytes: u64,
+    /// Outbox entries that are not settled.
+    pub outbox: u64,
+    /// Outbox entries set aside because they failed alone.
+    pub outbox_failed: u64,
+    /// Exchanges open.
+    pub open: u64,
+    /// Bytes of bodies as captured, over all records; against `bytes` it tells the storage ratio.
+    pub captured_bytes: u64,
+}
+
+/// The archive: system of record. Every adapter passes the contract suite in `testkit`.
+#[async_trait]
+pub trait Archive: Send + Sync + 'static {
+    /// Stores records with their bodies, an outbox entry each, and the sums' changes, and closes what was open of
+    /// them, in one transaction; durable when it returns. Any order, any repetition gives the same result.
+    async fn commit(&self, batch: Vec<Commit>) -> PortResult<Vec<Committed>>;
+
+    /// The ranks of those that are archived, in the order asked.
+    async fn ranks(&self, ids: &[ExchangeId]) -> PortResult<Vec<Option<Rank>>>;
+
+    /// Remembers exchanges as open; one that is archived above `running` is not. An open one keeps the lower
+    /// sequence unless `advance` says that its checkpoint now holds what came before.
+    async fn open(&self, exchanges: &[OpenExchange], advance: bool) -> PortResult<()>;
+
+    /// The open exchanges, oldest first, at most `limit`, behind `after`.
+    async fn open_exchanges(&self, after: Option<ExchangeId>, limit: usize) -> PortResult<Vec<OpenExchange>>;
+
+    /// The oldest sequence that any open exchange needs.
+    async fn oldest_open_sequence(&self) -> PortResult<Option<Sequence>>;
+
+    /// One exchange's columns and heads.
+    async fn get(&self, id: ExchangeId) -> PortResult<Option<(Exchange, ExchangeHeads)>>;
+
+    /// Columns of many, in the order asked; those that are not there are left out.
+    async fn get_many(&self, ids: &[ExchangeId]) -> PortResult<Vec<Exchange>>;
+
+    /// One leg's body as stored, with its timeline, hash re-checked; `None` where that leg is not stored. A body
+    /// that does not match its hash is a permanent error that says so.
+    async fn body(&self, id: ExchangeId, leg: Leg) -> PortResult<Option<LegBody>>;
+
+    /// Lists exchanges.
+    async fn list(&self, request: ListRequest) -> PortResult<Page>;
+
+    /// How many match, counted up to `limit`.
+    async fn count(&self, filters: &[Filter], limit: u64) -> PortResult<u64>;
+
+    /// Sums over time.
+    async fn stats(&self, request: StatsRequest) -> PortResult<Stats>;
+
+    /// Sums for each model over a time range, most calls first.
+    async fn model_stats(&self, range: Range<Timestamp>) -> PortResult<Vec<ModelStats>>;
+
+    /// Takes the next outbox entries, oldest first; each is handed to one taker until settled or released by a
+    /// restart.
+    async fn claim_outbox(&self, limit: usize) -> PortResult<Vec<OutboxEntry>>;
+
+    /// Drops entries whose documents are durable in the index.
+    async fn settle_outbox(&self, numbers: &[u64]) -> PortResult<()>;
+
+    /// Hands entries back, to be tried again.
+    async fn release_outbox(&self, numbers: &[u64]) -> PortResult<()>;
+
+    /// Sets an entry aside with the reason why it can't be indexed.
+    async fn set_aside_outbox(&self, number: u64, reason: &str) -> PortResult<()>;
+
+    /// Makes an outbox entry for every record, newest first, to rebuild the index; gives their number.
+    async fn refill_outbox(&self) -> PortResult<u64>;
+
+    /// Deletes what is past its retention.
+    async fn enforce(&self, retention: Retention, now: Timestamp) -> PortResult<Erased>;
+
+    /// Writes a consistent copy, readable by the same adapter, into an empty or absent directory, while running.
+    async fn backup(&self, directory: &Path) -> PortResult<()>;
+
+    /// How it is doing.
+    async fn health(&self) -> PortResult<ArchiveHealth>;
+}

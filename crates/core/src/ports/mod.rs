@@ -1,0 +1,20 @@
+//! What a role may ask of the outside. Adapters implement these; only the composition root knows which.
+
+mod archive;
+mod capture_log;
+mod clock;
+mod error;
+mod live;
+mod search_index;
+
+pub use archive::{
+    Archive, ArchiveHealth, Commit, Committed, Erased, ListRequest, OpenExchange, OutboxEntry, Page, Retention,
+    StatsRequest,
+};
+pub use capture_log::{
+    CaptureLog, Consumer, DeadLetter, Delivery, Floors, Liveness, LogHealth, Message, MessageKind, PullLimit, Sequence,
+};
+pub use clock::{Clock, SystemClock};
+pub use error::{PortError, PortResult};
+pub use live::{Live, LiveMessage};
+pub use search_index::{Hit, IndexHealth, SearchIndex, SearchPage, SearchRequest, Snippet, WriteOutcome};
