@@ -1,1 +1,11 @@
-//! verbatim-proto
+//! The messages that travel through the capture log: their form, their codec, and how a body is cut into pieces
+//! and put together again.
+//!
+//! Does no I/O and knows no log: where messages stand and how they get there is not its business.
+
+mod codec;
+mod pieces;
+pub mod v1;
+
+pub use codec::{DecodeError, Decoded, MAJOR, MINOR, decode, encode};
+pub use pieces::{Assembly, Hole, PART_BYTES, delta_decode, delta_encode, piece, piece_chunks, split};
