@@ -1,0 +1,59 @@
+//! Binding and serving.
+
+use std::io;
+use std::net::SocketAddr;
+
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::{ConfigError, WebConfig};
+use crate::ports::Ports;
+
+/// Why the web role could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum BindError {
+    /// The configuration will not be served.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The address can't be listened at.
+    #[error("web can't listen at {address}: {source}")]
+    Listen {
+        /// Where it was to listen.
+        address: SocketAddr,
+        /// Why it can't.
+        source: io::Error,
+    },
+}
+
+/// The web role, listening and not yet serving.
+pub struct Web {
+    listener: TcpListener,
+    local_addr: SocketAddr,
+    config: WebConfig,
+    ports: Ports,
+}
+
+impl Web {
+    /// Checks the configuration and opens the socket.
+    pub async fn bind(config: WebConfig, ports: Ports) -> Result<Self, BindError> {
+        config.validate()?;
+        let listen = |source| BindError::Listen { address: config.listen, source };
+        let listener = TcpListener::bind(config.listen).await.map_err(listen)?;
+        let local_addr = listener.local_addr().map_err(listen)?;
+        Ok(Self { listener, local_addr, config, ports })
+    }
+
+    /// Where it listens.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.local_addr
+    }
+
+    /// Serves until `stop` is cancelled and the requests that are under way are answered.
+    pub async fn run(self, stop: CancellationToken) -> io::Result<()> {
+        let Self { listener, config, ports, .. } = self;
+        let router = crate::router::router(config, ports);
+        axum::serve(listener, router.into_make_service_with_connect_info::<SocketAddr>())
+            .with_graceful_shutdown(stop.cancelled_owned())
+            .await
+    }
+}
