@@ -1,6 +1,6 @@
 //! What a query says. All of it must hold: terms and filters are joined with "and".
 
-use super::super::{Dialect, Outcome, Timestamp};
+use super::super::{Dialect, ExchangeId, Outcome, Timestamp};
 
 /// A parsed query.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -84,11 +84,11 @@ pub enum Field {
     Id,
 }
 
-/// What must hold of a column. Bounds are inclusive.
+/// What must hold of a column. Bounds are inclusive, and at least one of two is there.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Condition {
-    /// A text column matches a pattern, without regard to case.
-    Matches(Pattern),
+    /// A text column matches one of these patterns, without regard to case.
+    Matches(Vec<Pattern>),
     /// A number lies between bounds.
     Number {
         /// At least.
@@ -109,6 +109,8 @@ pub enum Condition {
     Dialects(Vec<Dialect>),
     /// It is so.
     Is(bool),
+    /// It is this exchange.
+    Id(ExchangeId),
 }
 
 /// Text in which `*` stands for any run of characters. Without one the whole must be equal, but for `path` and
