@@ -1,1 +1,10 @@
-//! verbatim-testkit
+//! What tests share: the contract suites that every adapter of a port passes, models of ports in memory, and
+//! wrappers with faults.
+//!
+//! Knows no adapter: each instantiates the suites in its own tests.
+
+mod faulty_log;
+mod memory_log;
+
+pub use faulty_log::{Fault, FaultyLog};
+pub use memory_log::MemoryLog;
