@@ -1,5 +1,5 @@
 //! Major version 1, as generated from `capture.proto`, and the ways between it and the model.
-#![expect(missing_docs, clippy::all, reason = "generated code; capture.proto documents the fields")]
+#![expect(missing_docs, reason = "generated code; capture.proto documents the fields")]
 
 use std::collections::BTreeMap;
 

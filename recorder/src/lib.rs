@@ -1,1 +1,71 @@
-//! verbatim-recorder
+//! The role that turns what the capture log holds into records of the archive: it consumes ends, assembles,
+//! commits, watches that every start reaches the archive, and lets go of what is no longer needed.
+//!
+//! Knows ports only: which log and which archive stand behind them is not its business.
+
+mod assemble;
+mod collect;
+mod config;
+mod consume;
+mod janitor;
+mod price;
+mod record;
+mod retention;
+mod settle;
+mod watch;
+
+use std::sync::Arc;
+
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use verbatim_core::ports::{Archive, CaptureLog, Clock, PortError, SearchIndex};
+
+pub use config::RecorderConfig;
+
+/// What the recorder needs of the outside.
+#[derive(Clone)]
+pub struct Ports {
+    /// Where exchanges come from.
+    pub log: Arc<dyn CaptureLog>,
+    /// Where records go.
+    pub archive: Arc<dyn Archive>,
+    /// The index that has to forget what retention deletes.
+    pub index: Option<Arc<dyn SearchIndex>>,
+    /// Wall-clock time.
+    pub clock: Arc<dyn Clock>,
+    /// Told after every commit, so that an indexer in the same process need not poll.
+    pub committed: Arc<Notify>,
+}
+
+/// Why the recorder stopped before it was told to.
+#[derive(Debug, thiserror::Error)]
+pub enum RecorderError {
+    /// A port failed in a way that waiting does not mend.
+    #[error("recorder: {0}")]
+    Port(#[from] PortError),
+    /// One of its tasks panicked.
+    #[error("recorder: a task failed: {0}")]
+    Task(#[from] tokio::task::JoinError),
+}
+
+/// Runs until `token` is cancelled; then goes on until the log's ends are archived, at most for
+/// [`RecorderConfig::drain`].
+pub async fn run(config: RecorderConfig, ports: Ports, token: CancellationToken) -> Result<(), RecorderError> {
+    let mut tasks = JoinSet::new();
+    tasks.spawn(consume::run(config.clone(), ports.clone(), token.clone()));
+    tasks.spawn(watch::run(config.clone(), ports.clone(), token.clone()));
+    tasks.spawn(settle::run(config.clone(), ports.clone(), token.clone()));
+    tasks.spawn(janitor::run(config.clone(), ports.clone(), token.clone()));
+    tasks.spawn(retention::run(config, ports, token.clone()));
+    // Whichever fails first stops the others: half a recorder would look alive.
+    let mut result = Ok(());
+    while let Some(joined) = tasks.join_next().await {
+        let failed = joined.map_err(RecorderError::from).and_then(|done| done.map_err(RecorderError::from)).err();
+        if let Some(error) = failed {
+            token.cancel();
+            result = result.and(Err(error));
+        }
+    }
+    result
+}

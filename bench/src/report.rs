@@ -1,0 +1,75 @@
+//! The table.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use anyhow::Result;
+
+use crate::machine;
+use crate::measure::Bench;
+
+/// One measured figure.
+struct Row {
+    what: String,
+    measured: String,
+    budget: String,
+    met: Option<bool>,
+}
+
+/// All figures of a run.
+#[derive(Default)]
+pub(crate) struct Report {
+    rows: Vec<Row>,
+}
+
+impl Report {
+    /// A figure with its budget and whether it is met.
+    pub(crate) fn budget(&mut self, what: &str, measured: String, budget: &str, met: bool) {
+        self.add(what, measured, budget, Some(met));
+    }
+
+    /// A figure that no budget binds.
+    pub(crate) fn figure(&mut self, what: &str, measured: String) {
+        self.add(what, measured, "", None);
+    }
+
+    fn add(&mut self, what: &str, measured: String, budget: &str, met: Option<bool>) {
+        report_line(&format!("{what}: {measured}"));
+        self.rows.push(Row { what: what.to_owned(), measured, budget: budget.to_owned(), met });
+    }
+
+    fn table(&self) -> String {
+        let mut table = String::from("| what | measured | budget | met |\n|---|---|---|---|\n");
+        for row in &self.rows {
+            let met = row.met.map_or("", |met| if met { "yes" } else { "**no**" });
+            let _ = writeln!(table, "| {} | {} | {} | {met} |", row.what, row.measured, row.budget);
+        }
+        table
+    }
+
+    /// Shows the table.
+    pub(crate) fn print(&self) {
+        report_line(&format!("\n{}", self.table()));
+    }
+
+    /// Writes the table with the machine and the day to `bench/RESULTS.md`.
+    pub(crate) fn write(&self, bench: &Bench) -> Result<()> {
+        let directory = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let machine = machine::describe(&std::env::temp_dir())?;
+        let text = format!(
+            "# Results\n\nMeasured by `cargo run --release -p bench -- all`: load, mock provider, relay and archive share the machine; \
+             medians of {} rounds of {} s. Ratios count: the machine is shared and noisy.\n\nMachine: {machine}.\n\n{}",
+            bench.rounds,
+            bench.time.as_secs(),
+            self.table()
+        );
+        std::fs::write(directory.join("RESULTS.md"), text)?;
+        Ok(())
+    }
+}
+
+/// Says something to whoever runs the bench.
+#[expect(clippy::print_stdout, reason = "a report on standard output is what this program is for")]
+fn report_line(text: &str) {
+    println!("{text}");
+}

@@ -1,0 +1,289 @@
+//! Takes ends from the log, reads what they refer to, and commits the records.
+
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use verbatim_core::model::{Integrity, Rank};
+use verbatim_core::ports::{
+    Commit, Committed, Consumer, DeadLetter, Delivery, PortError, PortResult, PullLimit, Sequence,
+};
+use verbatim_proto::v1::{End, envelope::Message};
+use verbatim_proto::{decode, delta_decode};
+
+use crate::assemble::is_complete;
+use crate::collect::Collected;
+use crate::{Ports, RecorderConfig, record};
+
+/// How often an end is tried whose pieces can't all be found, before what can be saved is archived as damaged.
+const TRIES: u32 = 8;
+/// The longest wait between two tries while the archive is unavailable.
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
+
+/// An end that was taken from the log.
+struct Taken {
+    delivery: Delivery,
+    end: End,
+}
+
+impl Taken {
+    /// Bytes of bodies that it stands for.
+    fn bytes(&self) -> u64 {
+        self.end.legs.iter().map(|leg| leg.length).sum()
+    }
+}
+
+pub(crate) async fn run(config: RecorderConfig, ports: Ports, token: CancellationToken) -> PortResult<()> {
+    let mut wait = Duration::ZERO;
+    let mut stop_at: Option<Instant> = None;
+    let mut commits: JoinSet<PortResult<()>> = JoinSet::new();
+    loop {
+        if token.is_cancelled() {
+            let stop_at = *stop_at.get_or_insert_with(|| Instant::now() + config.drain);
+            if Instant::now() >= stop_at {
+                tracing::warn!("stopping with ends left in the log; they are archived after the next start");
+                break;
+            }
+        }
+        while commits.len() >= config.batches_in_flight.max(1) {
+            let joined = commits.join_next().await;
+            wait = after(joined, wait)?;
+        }
+        while let Some(joined) = commits.try_join_next() {
+            wait = after(Some(joined), wait)?;
+        }
+        if !wait.is_zero() {
+            tokio::select! { () = tokio::time::sleep(wait) => {}, () = token.cancelled(), if stop_at.is_none() => {} }
+        }
+        let limit = PullLimit {
+            messages: config.batch_messages,
+            bytes: usize::try_from(config.batch_bytes).unwrap_or(usize::MAX),
+            wait: if token.is_cancelled() { Duration::ZERO } else { Duration::from_millis(500) },
+        };
+        let pulled = tokio::select! {
+            pulled = ports.log.next(Consumer::Recorder, limit) => pulled,
+            () = token.cancelled(), if stop_at.is_none() => continue,
+        };
+        let deliveries = match pulled {
+            Ok(deliveries) => deliveries,
+            Err(error) if error.is_transient() => {
+                tracing::warn!(%error, "the capture log can't be read now");
+                wait = longer(wait);
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
+        if deliveries.is_empty() && token.is_cancelled() && commits.is_empty() {
+            break;
+        }
+        let taken = sort_out(&ports, deliveries).await?;
+        for batch in batches(taken, config.batch_bytes) {
+            while commits.len() >= config.batches_in_flight.max(1) {
+                let joined = commits.join_next().await;
+                wait = after(joined, wait)?;
+            }
+            let ports = ports.clone();
+            commits.spawn(async move { archive(&ports, batch).await });
+        }
+    }
+    while let Some(joined) = commits.join_next().await {
+        after(Some(joined), Duration::ZERO)?;
+    }
+    Ok(())
+}
+
+/// How long to wait after a batch ended so.
+fn after(
+    joined: Option<Result<PortResult<()>, tokio::task::JoinError>>,
+    wait: Duration,
+) -> PortResult<Duration> {
+    match joined {
+        None => Ok(wait),
+        Some(Ok(Ok(()))) => Ok(Duration::ZERO),
+        Some(Ok(Err(error))) if error.is_transient() => {
+            tracing::warn!(%error, "can't archive now; trying again");
+            Ok(longer(wait))
+        }
+        Some(Ok(Err(error))) => Err(error),
+        Some(Err(error)) => Err(PortError::permanent("archiving a batch", error)),
+    }
+}
+
+fn longer(wait: Duration) -> Duration {
+    (wait * 2).clamp(Duration::from_millis(50), LONGEST_WAIT)
+}
+
+/// Decodes the ends; what is none goes to the dead letters.
+async fn sort_out(ports: &Ports, deliveries: Vec<Delivery>) -> PortResult<Vec<Taken>> {
+    let mut taken = Vec::with_capacity(deliveries.len());
+    for delivery in deliveries {
+        let reason = match decode(delivery.message.payload.clone()) {
+            Ok(decoded) => match decoded.message {
+                Message::End(end) if decoded.exchange == delivery.message.exchange => {
+                    taken.push(Taken { delivery, end });
+                    continue;
+                }
+                Message::End(_) => "it names another exchange than its header".to_owned(),
+                Message::Start(_) | Message::Part(_) => "it is no end but stands where ends do".to_owned(),
+            },
+            Err(error) => error.to_string(),
+        };
+        bury(ports, delivery, reason).await?;
+    }
+    Ok(taken)
+}
+
+/// Stores a message that can't be processed, then acknowledges it.
+async fn bury(ports: &Ports, delivery: Delivery, reason: String) -> PortResult<()> {
+    tracing::error!(exchange = %delivery.message.exchange, sequence = delivery.sequence, reason, "dead letter");
+    metrics::counter!("verbatim_recorder_dead_letters_total").increment(1);
+    let sequence = delivery.sequence;
+    ports.log.dead_letter(vec![DeadLetter { sequence, message: delivery.message, reason }]).await?;
+    ports.log.acknowledge(Consumer::Recorder, &[sequence]).await
+}
+
+/// Groups of ends whose bodies fit the memory for one batch; what is larger stands alone.
+fn batches(taken: Vec<Taken>, most: u64) -> Vec<Vec<Taken>> {
+    let mut batches: Vec<Vec<Taken>> = Vec::new();
+    let mut bytes = 0;
+    for one in taken {
+        let fits = bytes + one.bytes() <= most;
+        bytes = if fits { bytes + one.bytes() } else { one.bytes() };
+        match batches.last_mut().filter(|_| fits) {
+            Some(batch) => batch.push(one),
+            None => batches.push(vec![one]),
+        }
+    }
+    batches
+}
+
+/// Archives one batch and acknowledges its ends; on a transient error they are handed back.
+async fn archive(ports: &Ports, batch: Vec<Taken>) -> PortResult<()> {
+    let sequences: Vec<Sequence> = batch.iter().map(|taken| taken.delivery.sequence).collect();
+    let mut keep_alive = tokio::time::interval(Duration::from_secs(15));
+    keep_alive.tick().await;
+    let work = try_archive(ports, batch);
+    tokio::pin!(work);
+    let result = loop {
+        tokio::select! {
+            result = &mut work => break result,
+            _ = keep_alive.tick() => ports.log.progress(Consumer::Recorder, &sequences).await?,
+        }
+    };
+    if result.is_err() {
+        ports.log.hand_back(Consumer::Recorder, &sequences).await?;
+    }
+    result
+}
+
+async fn try_archive(ports: &Ports, batch: Vec<Taken>) -> PortResult<()> {
+    let collected = collect(ports, batch).await?;
+    let (mut ready, mut again) = (Vec::with_capacity(collected.len()), Vec::new());
+    for (mut one, delivery) in collected {
+        if !is_complete(&one) {
+            splice(ports, &mut one).await?;
+        }
+        if is_complete(&one) || delivery.redelivered >= TRIES {
+            ready.push((one, delivery));
+        } else {
+            again.push(delivery.sequence);
+        }
+    }
+    if !again.is_empty() {
+        ports.log.hand_back(Consumer::Recorder, &again).await?;
+    }
+    let built = tokio::task::spawn_blocking(move || {
+        ready.into_iter().map(|(one, delivery)| (record::ended(one), delivery)).collect::<Vec<_>>()
+    });
+    let built = built.await.map_err(|error| PortError::permanent("assembling a batch", error))?;
+    let (mut commits, mut deliveries) = (Vec::with_capacity(built.len()), Vec::with_capacity(built.len()));
+    for (record, delivery) in built {
+        count(&record.exchange);
+        if record.exchange.integrity == Integrity::Damaged {
+            let reason = record.heads.notes.join("; ");
+            tracing::error!(exchange = %record.exchange.id, reason, "an exchange is damaged");
+            let letter = DeadLetter { sequence: delivery.sequence, message: delivery.message.clone(), reason };
+            ports.log.dead_letter(vec![letter]).await?;
+        }
+        commits.push(Commit { record });
+        deliveries.push(delivery);
+    }
+    if commits.is_empty() {
+        return Ok(());
+    }
+    let outcomes = ports.archive.commit(commits).await?;
+    ports.committed.notify_one();
+    let mut done = Vec::with_capacity(deliveries.len());
+    for (outcome, delivery) in outcomes.into_iter().zip(deliveries) {
+        match outcome {
+            Committed::Stored | Committed::Superseded => done.push(delivery.sequence),
+            Committed::Refused(reason) => bury(ports, delivery, reason).await?,
+        }
+    }
+    ports.log.acknowledge(Consumer::Recorder, &done).await
+}
+
+fn count(exchange: &verbatim_core::model::Exchange) {
+    metrics::counter!("verbatim_exchanges_total", "outcome" => exchange.outcome.as_str(), "integrity" => exchange.integrity.as_str())
+        .increment(1);
+    metrics::counter!("verbatim_lost_bytes_total").increment(exchange.lost_bytes);
+}
+
+/// Reads everything that the ends refer to, in one go.
+async fn collect(ports: &Ports, batch: Vec<Taken>) -> PortResult<Vec<(Collected, Delivery)>> {
+    let mut collected: Vec<(Collected, Delivery)> = Vec::with_capacity(batch.len());
+    let mut wanted: Vec<(Sequence, usize)> = Vec::new();
+    let mut manifests: Vec<(Sequence, usize)> = Vec::new();
+    for taken in batch {
+        let index = collected.len();
+        wanted.extend(delta_decode(&taken.end.sequences).map(|sequence| (sequence, index)));
+        manifests.extend(delta_decode(&taken.end.manifests).map(|sequence| (sequence, index)));
+        let mut one = Collected::new(taken.delivery.message.exchange, taken.delivery.message.gateway.clone());
+        one.add(Message::End(taken.end));
+        collected.push((one, taken.delivery));
+    }
+    for (message, index) in read(ports, &manifests).await? {
+        if let Message::Part(part) = message {
+            wanted.extend(delta_decode(&part.sequences).map(|sequence| (sequence, index)));
+        }
+    }
+    for (message, index) in read(ports, &wanted).await? {
+        collected[index].0.add(message);
+    }
+    Ok(collected)
+}
+
+/// The messages at these places that can be read; each with what it was asked for.
+async fn read(ports: &Ports, wanted: &[(Sequence, usize)]) -> PortResult<Vec<(Message, usize)>> {
+    if wanted.is_empty() {
+        return Ok(Vec::new());
+    }
+    let sequences: Vec<Sequence> = wanted.iter().map(|(sequence, _)| *sequence).collect();
+    let found = ports.log.read(&sequences).await?;
+    let mut messages = Vec::with_capacity(found.len());
+    for (message, (sequence, index)) in found.into_iter().zip(wanted) {
+        match message.map(|message| decode(message.payload)) {
+            Some(Ok(decoded)) => messages.push((decoded.message, *index)),
+            Some(Err(error)) => tracing::error!(sequence, %error, "a message of an exchange can't be read"),
+            None => {}
+        }
+    }
+    Ok(messages)
+}
+
+/// Takes what the log no longer holds from the checkpoint in the archive.
+pub(crate) async fn splice(ports: &Ports, one: &mut Collected) -> PortResult<()> {
+    let ranks = ports.archive.ranks(&[one.id]).await?;
+    if !matches!(ranks.first(), Some(Some(Rank::Running | Rank::Incomplete))) {
+        return Ok(());
+    }
+    let Some((exchange, heads)) = ports.archive.get(one.id).await? else { return Ok(()) };
+    let mut bodies = Vec::new();
+    for info in &heads.legs {
+        bodies.extend(ports.archive.body(one.id, info.leg).await?);
+    }
+    one.add_archived(exchange, heads, bodies);
+    Ok(())
+}
+

@@ -1,0 +1,35 @@
+//! Lets the log go of what nobody needs any more.
+
+use tokio_util::sync::CancellationToken;
+use verbatim_core::ports::PortResult;
+
+use crate::{Ports, RecorderConfig};
+
+pub(crate) async fn run(config: RecorderConfig, ports: Ports, token: CancellationToken) -> PortResult<()> {
+    while !token.is_cancelled() {
+        match purge(&ports).await {
+            Ok(()) => {}
+            Err(error) if error.is_transient() => tracing::warn!(%error, "can't purge the capture log now"),
+            Err(error) => return Err(error),
+        }
+        tokio::select! { () = tokio::time::sleep(config.purge_every) => {}, () = token.cancelled() => {} }
+    }
+    // What was acknowledged while stopping need not be read again.
+    purge(&ports).await
+}
+
+/// Purges below the first message that some reader may still need: an unread end or start, or the oldest piece of
+/// an exchange that is open. The open ones are asked for last: a start is remembered as open before it is
+/// acknowledged, so that none slips between the two.
+async fn purge(ports: &Ports) -> PortResult<()> {
+    let floors = ports.log.floors().await?;
+    let mut floor = floors.recorder.min(floors.watch) + 1;
+    if let Some(oldest) = ports.archive.oldest_open_sequence().await? {
+        floor = floor.min(oldest);
+    }
+    let health = ports.log.health().await?;
+    metrics::gauge!("verbatim_log_bytes").set(health.bytes as f64);
+    metrics::gauge!("verbatim_log_ends_pending").set(health.ends_pending as f64);
+    metrics::gauge!("verbatim_log_dead_letters").set(health.dead_letters as f64);
+    ports.log.purge(floor).await
+}

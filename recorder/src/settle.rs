@@ -1,0 +1,182 @@
+//! Looks after open exchanges: long ones get a checkpoint, those of a dead gateway are settled as `incomplete`.
+
+use std::collections::{BTreeMap, HashMap};
+
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use verbatim_core::model::{ExchangeId, Outcome};
+use verbatim_core::ports::{Commit, Liveness, OpenExchange, PortError, PortResult, Sequence};
+use verbatim_proto::decode;
+
+use crate::collect::Collected;
+use crate::consume::splice;
+use crate::{Ports, RecorderConfig, record};
+
+/// Open exchanges looked at in one page.
+const PAGE: usize = 1024;
+/// Messages and bytes read from the log at once.
+const SCAN_MESSAGES: usize = 512;
+const SCAN_BYTES: usize = 8 * 1024 * 1024;
+/// Bytes of bodies gathered before they are archived; the other exchanges wait for the next scan.
+const GATHER_BYTES: u64 = 48 * 1024 * 1024;
+/// The fewest messages that an open exchange may keep from being purged before it is checkpointed for that.
+const PIN_MESSAGES: u64 = 100_000;
+
+/// What is remembered between two looks; all of it can be lost.
+#[derive(Default)]
+struct Memory {
+    /// The log's last sequence when a gateway was first found dead.
+    died_at: HashMap<String, Sequence>,
+    /// When an exchange was last archived as running.
+    checkpoints: HashMap<ExchangeId, Instant>,
+}
+
+pub(crate) async fn run(config: RecorderConfig, ports: Ports, token: CancellationToken) -> PortResult<()> {
+    let mut memory = Memory::default();
+    while !token.is_cancelled() {
+        match look(&config, &ports, &mut memory).await {
+            Ok(()) => {}
+            Err(error) if error.is_transient() => tracing::warn!(%error, "can't look after open exchanges now"),
+            Err(error) => return Err(error),
+        }
+        tokio::select! { () = tokio::time::sleep(config.settle_every) => {}, () = token.cancelled() => {} }
+    }
+    Ok(())
+}
+
+async fn look(config: &RecorderConfig, ports: &Ports, memory: &mut Memory) -> PortResult<()> {
+    let mut gateways: HashMap<String, Vec<OpenExchange>> = HashMap::new();
+    let mut after = None;
+    loop {
+        let page = ports.archive.open_exchanges(after, PAGE).await?;
+        after = page.last().map(|open| open.id);
+        let last_page = page.len() < PAGE;
+        for open in page {
+            gateways.entry(open.gateway.clone()).or_default().push(open);
+        }
+        if last_page {
+            break;
+        }
+    }
+    let known: std::collections::HashSet<ExchangeId> = gateways.values().flatten().map(|open| open.id).collect();
+    memory.checkpoints.retain(|id, _| known.contains(id));
+    memory.died_at.retain(|gateway, _| gateways.contains_key(gateway));
+    for (gateway, open) in gateways {
+        match ports.log.liveness(&gateway).await? {
+            Liveness::Dead => settle(ports, memory, &gateway, open).await?,
+            Liveness::Alive => checkpoint(config, ports, memory, &gateway, open).await?,
+            Liveness::Unknown => {}
+        }
+    }
+    Ok(())
+}
+
+/// Once every end that a dead gateway can have written is archived, what is still open of it has none.
+async fn settle(ports: &Ports, memory: &mut Memory, gateway: &str, open: Vec<OpenExchange>) -> PortResult<()> {
+    let floors = ports.log.floors().await?;
+    let died_at = *memory.died_at.entry(gateway.to_owned()).or_insert(floors.last);
+    if floors.recorder < died_at {
+        return Ok(());
+    }
+    // One that ended meanwhile is no longer open; the archive would not let an incomplete record replace it either.
+    tracing::info!(gateway, exchanges = open.len(), "settling what a dead gateway left open");
+    archive(ports, gateway, open, floors.last, Outcome::Incomplete).await.map(|_| ())
+}
+
+/// Archives what is known of exchanges that run long or keep the log from being purged.
+async fn checkpoint(
+    config: &RecorderConfig,
+    ports: &Ports,
+    memory: &mut Memory,
+    gateway: &str,
+    open: Vec<OpenExchange>,
+) -> PortResult<()> {
+    let floors = ports.log.floors().await?;
+    let pinned = (ports.log.health().await?.messages / 10).max(PIN_MESSAGES);
+    let now = ports.clock.now();
+    let due: Vec<OpenExchange> = open
+        .into_iter()
+        .filter(|open| {
+            let since = memory.checkpoints.get(&open.id).map(Instant::elapsed);
+            since.unwrap_or_else(|| now.since(open.id.time())) >= config.checkpoint_after
+                || floors.last.saturating_sub(open.sequence) > pinned
+        })
+        .collect();
+    if due.is_empty() {
+        return Ok(());
+    }
+    for done in archive(ports, gateway, due, floors.last, Outcome::Running).await? {
+        memory.checkpoints.insert(done, Instant::now());
+    }
+    Ok(())
+}
+
+/// Gathers these exchanges from one or more scans of their gateway's messages and archives what is known of them.
+async fn archive(
+    ports: &Ports,
+    gateway: &str,
+    open: Vec<OpenExchange>,
+    last: Sequence,
+    outcome: Outcome,
+) -> PortResult<Vec<ExchangeId>> {
+    let mut waiting: BTreeMap<ExchangeId, Sequence> = open.into_iter().map(|open| (open.id, open.sequence)).collect();
+    let mut done = Vec::new();
+    while !waiting.is_empty() {
+        let mut gathered = gather(ports, gateway, &waiting, last).await?;
+        for one in gathered.values_mut() {
+            splice(ports, one).await?;
+        }
+        let ids: Vec<ExchangeId> = gathered.keys().copied().collect();
+        let built = tokio::task::spawn_blocking(move || {
+            gathered.into_values().map(|one| Commit { record: record::so_far(one, outcome) }).collect::<Vec<_>>()
+        });
+        let commits = built.await.map_err(|error| PortError::permanent("assembling open exchanges", error))?;
+        ports.archive.commit(commits).await?;
+        ports.committed.notify_one();
+        ids.iter().for_each(|id| drop(waiting.remove(id)));
+        if outcome == Outcome::Running {
+            let advanced: Vec<OpenExchange> = ids
+                .iter()
+                .map(|id| OpenExchange { id: *id, gateway: gateway.to_owned(), sequence: last + 1 })
+                .collect();
+            ports.archive.open(&advanced, true).await?;
+        } else {
+            metrics::counter!("verbatim_exchanges_settled_total").increment(ids.len() as u64);
+        }
+        done.extend(ids);
+    }
+    Ok(done)
+}
+
+/// One scan: as many of the waiting exchanges, in the order of their ids, as memory allows; at least one.
+async fn gather(
+    ports: &Ports,
+    gateway: &str,
+    waiting: &BTreeMap<ExchangeId, Sequence>,
+    last: Sequence,
+) -> PortResult<BTreeMap<ExchangeId, Collected>> {
+    let mut gathered: BTreeMap<ExchangeId, Collected> =
+        waiting.keys().map(|id| (*id, Collected::new(*id, gateway))).collect();
+    let mut bytes = 0;
+    let mut from = waiting.values().copied().min().unwrap_or(1);
+    while from <= last {
+        let page = ports.log.scan(gateway, from, last, SCAN_MESSAGES, SCAN_BYTES).await?;
+        let Some((end, _)) = page.last() else { break };
+        from = end + 1;
+        for (sequence, message) in page {
+            let Some(one) = gathered.get_mut(&message.exchange) else { continue };
+            match decode(message.payload) {
+                Ok(decoded) => {
+                    let before = one.bytes();
+                    one.add(decoded.message);
+                    bytes += one.bytes() - before;
+                }
+                Err(error) => one.note(format!("message {sequence} of it can't be read: {error}")),
+            }
+        }
+        while bytes > GATHER_BYTES && gathered.len() > 1 {
+            bytes -= gathered.pop_last().map_or(0, |(_, one)| one.bytes());
+        }
+    }
+    Ok(gathered)
+}

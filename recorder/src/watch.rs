@@ -1,0 +1,89 @@
+//! Audits that every start reaches the archive: those that have not after a while are remembered as open.
+
+use std::collections::{HashMap, VecDeque};
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+use verbatim_core::model::Rank;
+use verbatim_core::ports::{Consumer, Delivery, Liveness, OpenExchange, PortResult, PullLimit};
+
+use crate::{Ports, RecorderConfig};
+
+/// How many starts are asked for at once.
+const BATCH: usize = 1024;
+
+pub(crate) async fn run(config: RecorderConfig, ports: Ports, token: CancellationToken) -> PortResult<()> {
+    let mut held: VecDeque<Delivery> = VecDeque::new();
+    while !token.is_cancelled() {
+        let pause = match step(&config, &ports, &mut held).await {
+            Ok(pause) => pause,
+            Err(error) if error.is_transient() => {
+                tracing::warn!(%error, "can't audit starts now; trying again");
+                // What is held is delivered again once its acknowledgement is overdue.
+                held.clear();
+                Duration::from_secs(1)
+            }
+            Err(error) => return Err(error),
+        };
+        tokio::select! { () = tokio::time::sleep(pause) => {}, () = token.cancelled() => {} }
+    }
+    Ok(())
+}
+
+/// Audits the starts that are due; tells how long to wait for the next ones.
+async fn step(config: &RecorderConfig, ports: &Ports, held: &mut VecDeque<Delivery>) -> PortResult<Duration> {
+    if held.is_empty() {
+        let limit = PullLimit { messages: BATCH, bytes: 4 * 1024 * 1024, wait: Duration::from_millis(500) };
+        held.extend(ports.log.next(Consumer::Watch, limit).await?);
+    }
+    let now = ports.clock.now();
+    let mut alive: HashMap<String, bool> = HashMap::new();
+    let mut due = Vec::new();
+    let mut pause = Duration::ZERO;
+    while let Some(delivery) = held.front() {
+        let age = now.since(delivery.message.exchange.time());
+        if age < config.hold && is_alive(ports, &mut alive, &delivery.message.gateway).await? {
+            pause = config.hold - age;
+            break;
+        }
+        due.extend(held.pop_front());
+    }
+    audit(ports, due).await?;
+    let sequences: Vec<_> = held.iter().map(|delivery| delivery.sequence).collect();
+    ports.log.progress(Consumer::Watch, &sequences).await?;
+    // A gateway may die while its starts are held: look again soon.
+    Ok(pause.min(Duration::from_secs(1)))
+}
+
+async fn is_alive(ports: &Ports, known: &mut HashMap<String, bool>, gateway: &str) -> PortResult<bool> {
+    if let Some(alive) = known.get(gateway) {
+        return Ok(*alive);
+    }
+    let alive = ports.log.liveness(gateway).await? != Liveness::Dead;
+    known.insert(gateway.to_owned(), alive);
+    Ok(alive)
+}
+
+/// Remembers as open what is not archived for good, then acknowledges.
+async fn audit(ports: &Ports, due: Vec<Delivery>) -> PortResult<()> {
+    if due.is_empty() {
+        return Ok(());
+    }
+    let ids: Vec<_> = due.iter().map(|delivery| delivery.message.exchange).collect();
+    let ranks = ports.archive.ranks(&ids).await?;
+    let open: Vec<OpenExchange> = due
+        .iter()
+        .zip(ranks)
+        .filter(|(_, rank)| rank.is_none_or(|rank| rank == Rank::Running))
+        .map(|(delivery, _)| OpenExchange {
+            id: delivery.message.exchange,
+            gateway: delivery.message.gateway.clone(),
+            sequence: delivery.sequence,
+        })
+        .collect();
+    if !open.is_empty() {
+        ports.archive.open(&open, false).await?;
+    }
+    let sequences: Vec<_> = due.iter().map(|delivery| delivery.sequence).collect();
+    ports.log.acknowledge(Consumer::Watch, &sequences).await
+}
