@@ -6,6 +6,7 @@
 //! A [`Query`] is shown in this language too, and reads back as the same tree.
 
 mod ast;
+mod holds;
 mod keyword;
 mod parse;
 mod print;
