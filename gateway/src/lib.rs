@@ -1,1 +1,16 @@
-//! verbatim-gateway
+//! The relay: accepts an application's call, forwards it unchanged to its provider, and keeps a record of it
+//! through the capture log.
+//!
+//! Never parses what a provider answers: bytes pass, and what they mean is the recorder's business.
+
+mod config;
+mod errors;
+mod gateway;
+mod health;
+
+pub use config::{
+    BaseUrl, BaseUrlError, Builtin, CaptureMode, ConfigError, Cors, GatewayConfig, Network, NetworkError,
+    Provider, QueueLimits, Redaction, Secret, SpoolLimits, Timeouts, builtin_provider, builtin_providers,
+};
+pub use gateway::{Gateway, GatewayError, Ports, run};
+pub use health::{GatewayHealth, HealthHandle};
