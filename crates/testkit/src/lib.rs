@@ -3,8 +3,10 @@
 //!
 //! Knows no adapter: each instantiates the suites in its own tests.
 
+mod builders;
 mod faulty_log;
 mod memory_log;
 
+pub use builders::ExchangeBuilder;
 pub use faulty_log::{Fault, FaultyLog};
 pub use memory_log::MemoryLog;
