@@ -72,9 +72,8 @@ mod tests {
 
     #[test]
     fn a_timeline_tells_when_a_byte_passed() {
-        let timeline = Timeline {
-            chunks: vec![ChunkTime { offset: 0, at_us: 10 }, ChunkTime { offset: 5, at_us: 20 }],
-        };
+        let timeline =
+            Timeline { chunks: vec![ChunkTime { offset: 0, at_us: 10 }, ChunkTime { offset: 5, at_us: 20 }] };
         assert_eq!(timeline.at(4), Some(10));
         assert_eq!(timeline.at(5), Some(20));
         assert_eq!(timeline.at(500), Some(20));

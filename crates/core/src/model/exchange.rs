@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::{
-    Dialect, ExchangeId, Headers, Integrity, LegBody, LegInfo, Outcome, ProviderDialect, Rank, RecordMode, Timestamp,
-    Usage,
+    Dialect, ExchangeId, Headers, Integrity, LegBody, LegInfo, Outcome, ProviderDialect, Rank, RecordMode,
+    Timestamp, Usage,
 };
 
 /// Who made a call, as far as it is known.

@@ -62,7 +62,8 @@ impl TryFrom<&[u8]> for ExchangeId {
     type Error = InvalidExchangeId;
 
     fn try_from(bytes: &[u8]) -> Result<Self, Self::Error> {
-        let uuid = Uuid::from_slice(bytes).map_err(|_| InvalidExchangeId(format!("{} bytes", bytes.len())))?;
+        let uuid =
+            Uuid::from_slice(bytes).map_err(|_| InvalidExchangeId(format!("{} bytes", bytes.len())))?;
         Self::try_from(uuid)
     }
 }

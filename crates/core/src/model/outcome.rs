@@ -198,7 +198,13 @@ mod tests {
 
     #[test]
     fn a_settled_exchange_never_replaces_an_ended_one() {
-        assert!(Rank::of(Outcome::Incomplete, Integrity::Whole) < Rank::of(Outcome::ClientAborted, Integrity::Damaged));
-        assert!(Rank::of(Outcome::Completed, Integrity::Damaged) < Rank::of(Outcome::Completed, Integrity::Partial));
+        assert!(
+            Rank::of(Outcome::Incomplete, Integrity::Whole)
+                < Rank::of(Outcome::ClientAborted, Integrity::Damaged)
+        );
+        assert!(
+            Rank::of(Outcome::Completed, Integrity::Damaged)
+                < Rank::of(Outcome::Completed, Integrity::Partial)
+        );
     }
 }

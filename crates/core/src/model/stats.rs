@@ -19,7 +19,11 @@ impl DurationHistogram {
     fn bucket(us: u64) -> usize {
         // Precision beyond 2^52 µs (142 years) does not matter.
         let ratio = us as f64 / Self::FIRST_US;
-        if ratio <= 1.0 { 0 } else { ((ratio.log2() * Self::PER_DOUBLING).ceil() as usize).min(Self::BUCKETS - 1) }
+        if ratio <= 1.0 {
+            0
+        } else {
+            ((ratio.log2() * Self::PER_DOUBLING).ceil() as usize).min(Self::BUCKETS - 1)
+        }
     }
 
     /// The upper bound of a bucket, in microseconds.

@@ -8,7 +8,9 @@ use async_trait::async_trait;
 
 use super::{PortResult, Sequence};
 use crate::model::query::Filter;
-use crate::model::{Exchange, ExchangeHeads, ExchangeId, ExchangeRecord, Leg, LegBody, ModelStats, Rank, Stats, Timestamp};
+use crate::model::{
+    Exchange, ExchangeHeads, ExchangeId, ExchangeRecord, Leg, LegBody, ModelStats, Rank, Stats, Timestamp,
+};
 
 /// A record to be committed.
 #[derive(Debug, Clone)]

@@ -8,11 +8,12 @@ mod live;
 mod search_index;
 
 pub use archive::{
-    Archive, ArchiveHealth, Commit, Committed, Erased, ListRequest, OpenExchange, OutboxEntry, Page, Retention,
-    StatsRequest,
+    Archive, ArchiveHealth, Commit, Committed, Erased, ListRequest, OpenExchange, OutboxEntry, Page,
+    Retention, StatsRequest,
 };
 pub use capture_log::{
-    CaptureLog, Consumer, DeadLetter, Delivery, Floors, Liveness, LogHealth, Message, MessageKind, PullLimit, Sequence,
+    CaptureLog, Consumer, DeadLetter, Delivery, Floors, Liveness, LogHealth, Message, MessageKind, PullLimit,
+    Sequence,
 };
 pub use clock::{Clock, SystemClock};
 pub use error::{PortError, PortResult};
