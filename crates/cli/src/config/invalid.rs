@@ -1,0 +1,53 @@
+//! Why a configuration is not used.
+
+use super::environment::InvalidDotenv;
+use super::layers::Origin;
+
+/// What is wrong with a configuration: which key, what it says, where that was given, and what was expected.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Invalid {
+    /// A value that its setting can't have.
+    #[error("{key} = {value} ({origin}): expected {expected}")]
+    Value { key: String, value: String, origin: Origin, expected: String },
+    /// A setting that must be there is not.
+    #[error("{key} is missing ({origin}): expected {expected}")]
+    Missing { key: String, origin: Origin, expected: &'static str },
+    /// There is no such setting.
+    #[error("{key} ({origin}): there is no such setting; {hint}")]
+    UnknownKey { key: String, origin: Origin, hint: String },
+    /// The file can't be read as TOML.
+    #[error("{path}: {problem}; expected a TOML file such as verbatim.example.toml")]
+    File { path: String, problem: String },
+    /// The `.env` file can't be read.
+    #[error(transparent)]
+    Dotenv(#[from] InvalidDotenv),
+}
+
+/// What to say about a key that does not exist, given those that do.
+pub(super) fn hint(key: &str, known: &[&str]) -> String {
+    const SQLITE_ONLY: &str = "everything is kept in SQLite files in the data directory, which needs no other service; leave it out";
+    match key {
+        "nats" | "postgres" | "meilisearch" => return SQLITE_ONLY.into(),
+        "routes" => return "calls are routed by path and default_provider; leave it out".into(),
+        "api_key" if known.contains(&"api_key_env") => {
+            return "keys stay out of the file: put the key in an environment variable and name it in api_key_env"
+                .into();
+        }
+        _ => {}
+    }
+    match nearest(key, known.iter().copied()) {
+        Some(known) => format!("did you mean {known}?"),
+        None => format!("expected one of {}", known.join(", ")),
+    }
+}
+
+/// The known word that this one is probably a slip of.
+pub(super) fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    const ALIKE: f64 = 0.8;
+    let word = word.to_lowercase();
+    known
+        .map(|known| (strsim::jaro_winkler(&word, known), known))
+        .filter(|(likeness, _)| *likeness >= ALIKE)
+        .max_by(|(a, _), (b, _)| a.total_cmp(b))
+        .map(|(_, known)| known)
+}
