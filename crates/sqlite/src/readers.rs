@@ -24,7 +24,8 @@ struct Pool {
     path: PathBuf,
     options: Options,
     idle: Mutex<Vec<Connection>>,
-    permits: Semaphore,
+    permits: Arc<Semaphore>,
+    count: u32,
 }
 
 impl Readers {
@@ -35,7 +36,8 @@ impl Readers {
                 path: path.to_owned(),
                 options: options.reading(),
                 idle: Mutex::default(),
-                permits: Semaphore::new(count),
+                permits: Arc::new(Semaphore::new(count)),
+                count: u32::try_from(count).unwrap_or(u32::MAX),
             }),
         }
     }
@@ -53,13 +55,16 @@ impl Readers {
         let pool = Arc::clone(&self.pool);
         let gone = Arc::new(AtomicBool::new(false));
         let _leaving = Leaving(Arc::clone(&gone));
-        let _permit = self
-            .pool
-            .permits
-            .acquire()
+        let permit = Arc::clone(&self.pool.permits)
+            .acquire_owned()
             .await
-            .map_err(|error| PortError::transient("could not read", error))?;
-        tokio::task::spawn_blocking(move || pool.read(Some(gone), work))
+            .map_err(|_| PortError::Transient("the readers of this file are closed".to_owned()))?;
+        let read = move || {
+            // Held until the connection is back, also where the caller has left.
+            let _permit = permit;
+            pool.read(Some(gone), work)
+        };
+        tokio::task::spawn_blocking(read)
             .await
             .map_err(|error| PortError::transient("a read was broken off", error))?
     }
@@ -70,6 +75,15 @@ impl Readers {
     /// As [`run`](Self::run).
     pub fn run_blocking<T>(&self, work: impl FnOnce(&Connection) -> PortResult<T>) -> PortResult<T> {
         self.pool.read(None, work)
+    }
+
+    /// Waits for the reads under way and closes every reader: the file may then be moved. Later reads fail.
+    pub async fn close(&self) {
+        // Fails only where they are closed already.
+        if let Ok(_all) = self.pool.permits.acquire_many(self.pool.count).await {
+            self.pool.permits.close();
+        }
+        self.close_idle();
     }
 
     /// Closes the idle readers; those that read are closed by the pool's end.
@@ -135,6 +149,28 @@ mod tests {
         }
         assert_eq!(seen, 140);
         assert!(readers.pool.idle.lock().unwrap().len() <= 2);
+    }
+
+    #[tokio::test]
+    async fn closing_waits_for_reads_whose_caller_left_and_ends_all() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a.db");
+        open(&path, &Options::default()).unwrap().execute_batch("CREATE TABLE t (x)").unwrap();
+        let readers = Readers::new(&path, &Options::default(), 2);
+        let (go, wait) = std::sync::mpsc::sync_channel::<()>(1);
+        let ended = Arc::new(AtomicBool::new(false));
+        let end = Arc::clone(&ended);
+        let slow = readers.run(move |_| {
+            let _ = wait.recv();
+            end.store(true, Ordering::SeqCst);
+            Ok(())
+        });
+        assert!(tokio::time::timeout(Duration::from_millis(20), slow).await.is_err());
+        let (_, sent) = tokio::join!(readers.close(), async { go.send(()) });
+        sent.unwrap();
+        assert!(ended.load(Ordering::SeqCst));
+        assert!(readers.run(|_| Ok(())).await.is_err());
+        assert!(readers.pool.idle.lock().unwrap().is_empty());
     }
 
     #[tokio::test]
