@@ -1,1 +1,286 @@
-//! verbatim-archive-sqlite
+//! The archive on SQLite files: one file of records, with their sums, outbox and open exchanges, and one file of
+//! content-addressed blocks a week, with the bodies.
+//!
+//! Knows no dialect and no gateway: it keeps what it is given, byte for byte.
+//!
+//! # Files
+//! - `records.db`: what is listed and shown. Written by one thread, a transaction for each group of commits.
+//! - `blocks-<week>-<part>.db`: bodies, cut into blocks that are stored once for each tenant. Retention deletes whole
+//!   files.
+//!
+//! Blocks are durable before a record refers to them, so a crash between the two leaves blocks that nobody refers to
+//! and never the other way round.
+
+mod backup;
+mod bodies;
+mod bucket;
+mod chunking;
+mod commit;
+mod drivers;
+mod encoding;
+mod list;
+mod records;
+mod retention;
+mod squeeze;
+mod stats;
+
+use std::fs;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use async_trait::async_trait;
+use rusqlite::OptionalExtension;
+use verbatim_core::model::query::Filter;
+use verbatim_core::model::{
+    Exchange, ExchangeHeads, ExchangeId, Leg, LegBody, ModelStats, Rank, Stats, Timestamp,
+};
+use verbatim_core::ports::{
+    Archive, ArchiveHealth, Clock, Commit, Committed, Erased, ListRequest, OpenExchange, OutboxEntry, Page,
+    PortError, PortResult, Retention, Sequence, StatsRequest,
+};
+use verbatim_sqlite::{Doing, Options, WriterOptions};
+
+use bodies::{Buckets, read_body};
+use encoding::{Heads, decode_heads};
+use records::outbox::Claims;
+use records::{Records, Table, columns, open_exchanges, outbox, state};
+use squeeze::Squeezers;
+
+/// What a reader of an exchange is told whose bodies retention deleted.
+const BODIES_DELETED: &str = "bodies deleted by retention";
+
+/// How the archive works.
+#[derive(Debug, Clone, Default)]
+pub struct ArchiveOptions {
+    /// Added to the nice value of the threads that write (0 to 19), so that recording yields to relaying.
+    pub nice: i32,
+}
+
+/// The archive on SQLite files in one directory, which one process may have open at a time.
+pub struct SqliteArchive {
+    engine: Arc<Engine>,
+}
+
+/// What all parts of the archive share.
+struct Engine {
+    directory: PathBuf,
+    records: Records,
+    buckets: Buckets,
+    claims: Claims,
+    squeezers: Squeezers,
+    clock: Arc<dyn Clock>,
+    /// Held shared while records that refer to blocks are written, exclusively while files of blocks are deleted.
+    buckets_kept: RwLock<()>,
+    /// Retention and backup take turns.
+    maintenance: tokio::sync::Mutex<()>,
+}
+
+impl SqliteArchive {
+    /// Opens the archive in `directory`, creating it where there is none. Blocks its thread for some milliseconds.
+    ///
+    /// # Errors
+    /// [`PortError::Permanent`] where the directory can't be made or written, or a file's schema is newer than this
+    /// program's; [`PortError::Conflict`] where another process holds a file locked.
+    pub fn open(directory: &Path, clock: Arc<dyn Clock>, options: &ArchiveOptions) -> PortResult<Self> {
+        fs::create_dir_all(directory).map_err(|error| {
+            PortError::permanent(format_args!("could not make the directory {}", directory.display()), error)
+        })?;
+        let writer = WriterOptions { nice: options.nice, ..WriterOptions::default() };
+        let of_records = Options { shrinkable: true, ..Options::default() };
+        let records = Records::open(directory, &of_records, &writer)?;
+        let floor = records.readers.run_blocking(state::bodies_floor)?;
+        let of_blocks = Options { cache_bytes: 4 << 20, ..Options::default() };
+        let engine = Engine {
+            directory: directory.to_owned(),
+            buckets: Buckets::new(directory, of_blocks, writer, floor)?,
+            records,
+            claims: Claims::default(),
+            squeezers: Squeezers::default(),
+            clock,
+            buckets_kept: RwLock::default(),
+            maintenance: tokio::sync::Mutex::default(),
+        };
+        Ok(Self { engine: Arc::new(engine) })
+    }
+
+    /// Finishes what was handed in, writes the write-ahead logs back and closes the files. Whatever comes later fails.
+    pub async fn close(&self) {
+        self.engine.records.writer.close().await;
+        self.engine.records.readers.close_idle();
+        // Nothing is left to do where the runtime is shutting down.
+        let _ = self
+            .engine
+            .blocking(|engine| {
+                engine.buckets.close();
+                Ok(())
+            })
+            .await;
+    }
+}
+
+impl Engine {
+    /// Runs `work` on a thread that may block.
+    async fn blocking<T, F>(self: &Arc<Self>, work: F) -> PortResult<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Self) -> PortResult<T> + Send + 'static,
+    {
+        let engine = Arc::clone(self);
+        let done = tokio::task::spawn_blocking(move || work(&engine)).await;
+        done.map_err(|error| PortError::transient("the archive was broken off", error))?
+    }
+
+    fn keep_buckets(&self) -> RwLockReadGuard<'_, ()> {
+        self.buckets_kept.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn change_buckets(&self) -> RwLockWriteGuard<'_, ()> {
+        self.buckets_kept.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A record, from wherever it is. Blocks its thread.
+    fn find(&self, id: ExchangeId) -> PortResult<Option<(Exchange, Heads)>> {
+        let found = self.records.readers.run_blocking(|connection| {
+            for table in [Table::Exchange, Table::Stray] {
+                let mut select = connection.prepare_cached(table.select()).doing("read an exchange")?;
+                let found = select.query_row([id.as_bytes()], columns::read).optional();
+                if let Some(found) = found.doing("read an exchange")? {
+                    return Ok(Some(found));
+                }
+            }
+            Ok(None)
+        })?;
+        let Some((exchange, packed)) = found else { return Ok(None) };
+        let damaged =
+            |error| PortError::permanent(format_args!("the heads of exchange {id} are damaged"), error);
+        let unpacked = self.squeezers.with(|squeezer| squeezer.unpack(&packed).map_err(damaged))?;
+        Ok(Some((exchange, decode_heads(&unpacked).map_err(damaged)?)))
+    }
+}
+
+/// Makes names of files in a directory durable.
+fn sync_directory(directory: &Path) -> PortResult<()> {
+    fs::File::open(directory)
+        .and_then(|directory| directory.sync_all())
+        .map_err(|error| PortError::transient(format_args!("could not sync {}", directory.display()), error))
+}
+
+#[async_trait]
+impl Archive for SqliteArchive {
+    async fn commit(&self, batch: Vec<Commit>) -> PortResult<Vec<Committed>> {
+        if batch.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.engine.blocking(|engine| engine.commit(batch)).await
+    }
+
+    async fn ranks(&self, ids: &[ExchangeId]) -> PortResult<Vec<Option<Rank>>> {
+        let ids = ids.to_vec();
+        self.engine.records.readers.run(move |connection| records::ranks(connection, &ids)).await
+    }
+
+    async fn open(&self, exchanges: &[OpenExchange], advance: bool) -> PortResult<()> {
+        let exchanges = exchanges.to_vec();
+        let writer = &self.engine.records.writer;
+        writer.run(move |connection| open_exchanges::open(connection, &exchanges, advance)).await
+    }
+
+    async fn open_exchanges(&self, after: Option<ExchangeId>, limit: usize) -> PortResult<Vec<OpenExchange>> {
+        self.engine
+            .records
+            .readers
+            .run(move |connection| open_exchanges::list(connection, after, limit))
+            .await
+    }
+
+    async fn oldest_open_sequence(&self) -> PortResult<Option<Sequence>> {
+        self.engine.records.readers.run(open_exchanges::oldest_sequence).await
+    }
+
+    async fn get(&self, id: ExchangeId) -> PortResult<Option<(Exchange, ExchangeHeads)>> {
+        self.engine
+            .blocking(move |engine| {
+                let Some((exchange, mut stored)) = engine.find(id)? else { return Ok(None) };
+                if !stored.bodies.is_empty() && engine.buckets.is_deleted(stored.bucket) {
+                    stored.heads.notes.push(BODIES_DELETED.to_owned());
+                }
+                Ok(Some((exchange, stored.heads)))
+            })
+            .await
+    }
+
+    async fn get_many(&self, ids: &[ExchangeId]) -> PortResult<Vec<Exchange>> {
+        let ids = ids.to_vec();
+        let readers = &self.engine.records.readers;
+        readers
+            .run(move |connection| list::get_many(connection, ids.iter().map(|id| &id.as_bytes()[..])))
+            .await
+    }
+
+    async fn body(&self, id: ExchangeId, leg: Leg) -> PortResult<Option<LegBody>> {
+        self.engine
+            .blocking(move |engine| {
+                let Some((_, stored)) = engine.find(id)? else { return Ok(None) };
+                let body = stored.bodies.into_iter().find(|body| body.info.leg == leg);
+                match body {
+                    Some(body) => read_body(&engine.buckets, &engine.squeezers, id, stored.bucket, body),
+                    None => Ok(None),
+                }
+            })
+            .await
+    }
+
+    async fn list(&self, request: ListRequest) -> PortResult<Page> {
+        self.engine.records.readers.run(move |connection| list::list(connection, &request)).await
+    }
+
+    async fn count(&self, filters: &[Filter], limit: u64) -> PortResult<u64> {
+        let filters = filters.to_vec();
+        self.engine.records.readers.run(move |connection| list::count(connection, &filters, limit)).await
+    }
+
+    async fn stats(&self, request: StatsRequest) -> PortResult<Stats> {
+        self.engine.records.readers.run(move |connection| stats::stats(connection, &request)).await
+    }
+
+    async fn model_stats(&self, range: Range<Timestamp>) -> PortResult<Vec<ModelStats>> {
+        self.engine.records.readers.run(move |connection| stats::model_stats(connection, &range)).await
+    }
+
+    async fn claim_outbox(&self, limit: usize) -> PortResult<Vec<OutboxEntry>> {
+        self.engine.claims.claim(&self.engine.records, limit).await
+    }
+
+    async fn settle_outbox(&self, numbers: &[u64]) -> PortResult<()> {
+        let numbers = numbers.to_vec();
+        self.engine.records.writer.run(move |connection| outbox::settle(connection, &numbers)).await
+    }
+
+    async fn release_outbox(&self, numbers: &[u64]) -> PortResult<()> {
+        self.engine.claims.release(&self.engine.records, numbers).await
+    }
+
+    async fn set_aside_outbox(&self, number: u64, reason: &str) -> PortResult<()> {
+        let reason = reason.to_owned();
+        self.engine.records.writer.run(move |connection| outbox::set_aside(connection, number, &reason)).await
+    }
+
+    async fn refill_outbox(&self) -> PortResult<u64> {
+        outbox::refill(&self.engine.records).await
+    }
+
+    async fn enforce(&self, retention: Retention, now: Timestamp) -> PortResult<Erased> {
+        self.engine.enforce(retention, now).await
+    }
+
+    async fn backup(&self, directory: &Path) -> PortResult<()> {
+        self.engine.backup(directory).await
+    }
+
+    async fn health(&self) -> PortResult<ArchiveHealth> {
+        let bytes = self.engine.bytes();
+        let health = self.engine.records.readers.run(records::health).await?;
+        Ok(ArchiveHealth { bytes, ..health })
+    }
+}

@@ -19,6 +19,8 @@ const JOBS_A_TRANSACTION: usize = 512;
 /// Past so many times the size at which the write-ahead log is written back by itself, the writer waits for the
 /// readers that keep it from starting over.
 const WAL_PATIENCE: u64 = 4;
+/// It waits so long.
+const WAL_WAIT: Duration = Duration::from_millis(200);
 
 /// How a writer works.
 #[derive(Debug, Clone)]
@@ -320,27 +322,55 @@ fn in_savepoint(transaction: &Connection, job: &mut dyn Job) -> PortResult<()> {
 struct Wal {
     file: PathBuf,
     limit: u64,
+    /// Waiting for readers is tried again only when the log has grown to this: one that reads for minutes (a backup)
+    /// must not slow every commit.
+    patient_until: u64,
+    busy_timeout: Duration,
 }
 
 impl Wal {
     fn of(connection: &Connection) -> Self {
-        let limit: i64 =
-            connection.pragma_query_value(None, "journal_size_limit", |row| row.get(0)).unwrap_or_default();
-        let limit = u64::try_from(limit).unwrap_or(0).max(1 << 20).saturating_mul(WAL_PATIENCE);
-        Self { file: PathBuf::from(format!("{}-wal", connection.path().unwrap_or_default())), limit }
+        let pragma = |name: &str| {
+            let value = connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
+            value.ok().and_then(|value| u64::try_from(value).ok()).unwrap_or(0)
+        };
+        let limit = pragma("journal_size_limit").max(1 << 20).saturating_mul(WAL_PATIENCE);
+        Self {
+            file: PathBuf::from(format!("{}-wal", connection.path().unwrap_or_default())),
+            limit,
+            patient_until: limit,
+            busy_timeout: Duration::from_millis(pragma("busy_timeout")),
+        }
     }
 
-    fn keep_small(&self, connection: &Connection) {
-        if self.file.metadata().is_ok_and(|file| file.len() > self.limit)
-            && let Err(error) = truncate_wal(connection)
-        {
-            tracing::warn!(%error, "the write-ahead log stays large");
+    fn keep_small(&mut self, connection: &Connection) {
+        let length = self.file.metadata().map_or(0, |file| file.len());
+        if length <= self.patient_until {
+            return;
         }
+        let truncated = connection
+            .busy_timeout(WAL_WAIT)
+            .and_then(|()| truncate_wal(connection))
+            .and_then(|truncated| connection.busy_timeout(self.busy_timeout).map(|()| truncated));
+        self.patient_until = match truncated {
+            Ok(true) => self.limit,
+            Ok(false) => {
+                tracing::warn!(bytes = length, "long reads keep the write-ahead log from being written back");
+                length.saturating_add(self.limit)
+            }
+            Err(error) => {
+                tracing::warn!(%error, bytes = length, "could not write the write-ahead log back");
+                length.saturating_add(self.limit)
+            }
+        };
     }
 }
 
-fn truncate_wal(connection: &Connection) -> rusqlite::Result<()> {
-    connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+/// Writes the write-ahead log back and cuts it; false where readers kept it from being done.
+fn truncate_wal(connection: &Connection) -> rusqlite::Result<bool> {
+    connection
+        .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0))
+        .map(|busy| busy == 0)
 }
 
 #[cfg(test)]

@@ -119,17 +119,19 @@ pub struct Totals {
 impl Totals {
     /// Adds another sum.
     pub fn merge(&mut self, other: &Self) {
-        self.calls += other.calls;
-        self.completed += other.completed;
-        self.duration_us += other.duration_us;
+        // Some figures are what a provider says: absurd ones must not overflow.
+        let add = |mine: &mut u64, theirs: u64| *mine = mine.saturating_add(theirs);
+        add(&mut self.calls, other.calls);
+        add(&mut self.completed, other.completed);
+        add(&mut self.duration_us, other.duration_us);
+        add(&mut self.input_tokens, other.input_tokens);
+        add(&mut self.output_tokens, other.output_tokens);
+        add(&mut self.cache_read_tokens, other.cache_read_tokens);
+        add(&mut self.cost_micros, other.cost_micros);
+        add(&mut self.estimated, other.estimated);
+        add(&mut self.lost_bytes, other.lost_bytes);
         self.durations.merge(&other.durations);
         self.first_tokens.merge(&other.first_tokens);
-        self.input_tokens += other.input_tokens;
-        self.output_tokens += other.output_tokens;
-        self.cache_read_tokens += other.cache_read_tokens;
-        self.cost_micros += other.cost_micros;
-        self.estimated += other.estimated;
-        self.lost_bytes += other.lost_bytes;
     }
 
     /// Average duration in microseconds; `None` without calls.

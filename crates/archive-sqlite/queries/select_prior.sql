@@ -1,0 +1,3 @@
+SELECT rank, captured, detail
+FROM $exchange
+WHERE id = ?1

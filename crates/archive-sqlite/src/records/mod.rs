@@ -1,0 +1,120 @@
+//! Records: one file with what is listed and shown, the sums, the outbox, and what is open.
+
+pub(crate) mod columns;
+pub(crate) mod open_exchanges;
+pub(crate) mod outbox;
+pub(crate) mod rollup;
+pub(crate) mod state;
+mod store;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use rusqlite::{Connection, OptionalExtension};
+use verbatim_core::model::{ExchangeId, Rank};
+use verbatim_core::ports::{ArchiveHealth, PortResult};
+use verbatim_sqlite::{Doing, Options, Readers, Writer, WriterOptions, migrate, open};
+
+pub(crate) use columns::Table;
+pub(crate) use store::{Row, store};
+
+use crate::sync_directory;
+
+mod migrations {
+    refinery::embed_migrations!("migrations/records");
+}
+
+/// The file's name in the archive's directory.
+pub(crate) const FILE: &str = "records.db";
+
+/// Lists, details and sums are read side by side by so many.
+const READERS: usize = 6;
+
+/// The open file of records.
+pub(crate) struct Records {
+    pub(crate) path: PathBuf,
+    pub(crate) writer: Writer,
+    pub(crate) readers: Readers,
+    pub(crate) numbers: Arc<Numbers>,
+}
+
+/// The next free numbers. They rise as transactions do, because one thread gives them out; one that fails leaves a
+/// gap.
+pub(crate) struct Numbers {
+    detail: AtomicI64,
+    outbox: AtomicI64,
+}
+
+impl Numbers {
+    fn of(connection: &Connection) -> rusqlite::Result<Self> {
+        let next = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, i64>(0)).map(AtomicI64::new);
+        Ok(Self {
+            detail: next("SELECT coalesce(max(number), 0) + 1 FROM exchange_detail")?,
+            outbox: next(&format!("SELECT max(coalesce(max(number), 0) + 1, {}) FROM outbox", outbox::LIVE))?,
+        })
+    }
+
+    pub(crate) fn detail(&self) -> i64 {
+        self.detail.fetch_add(1, Ordering::Relaxed)
+    }
+
+    pub(crate) fn outbox(&self) -> i64 {
+        self.outbox.fetch_add(1, Ordering::Relaxed)
+    }
+}
+
+impl Records {
+    pub(crate) fn open(directory: &Path, options: &Options, writer: &WriterOptions) -> PortResult<Self> {
+        let path = directory.join(FILE);
+        let is_new = !path.exists();
+        let mut connection = open(&path, options)?;
+        migrate(&mut connection, &path, &migrations::migrations::runner())?;
+        if is_new {
+            sync_directory(directory)?;
+        }
+        let numbers = Numbers::of(&connection).doing("read the next free numbers")?.into();
+        Ok(Self {
+            writer: Writer::start("archive-records", connection, writer)?,
+            readers: Readers::new(&path, options, READERS),
+            path,
+            numbers,
+        })
+    }
+}
+
+/// The ranks of those that are archived, in the order asked.
+pub(crate) fn ranks(connection: &Connection, ids: &[ExchangeId]) -> PortResult<Vec<Option<Rank>>> {
+    const DOING: &str = "read ranks";
+    let erased_through = state::erased_through(connection)?;
+    let sql =
+        "SELECT rank FROM exchange WHERE id = ?1 UNION ALL SELECT rank FROM exchange_stray WHERE id = ?1";
+    let mut select = connection.prepare_cached(sql).doing(DOING)?;
+    let rank = |id: &ExchangeId| {
+        let rank: Option<u8> = select.query_row([id.as_bytes()], |row| row.get(0)).optional().doing(DOING)?;
+        let known = rank.and_then(|rank| Rank::ALL.iter().copied().find(|known| known.number() == rank));
+        // What was deleted has been archived: nobody is to wait for it.
+        Ok(known.or_else(|| (Some(*id) <= erased_through).then_some(Rank::Complete)))
+    };
+    ids.iter().map(rank).collect()
+}
+
+/// How much there is; `bytes` is not known here.
+pub(crate) fn health(connection: &Connection) -> PortResult<ArchiveHealth> {
+    let count = |table: &str| {
+        let sql = format!("SELECT count(*) FROM {table}");
+        let count: i64 = connection
+            .prepare_cached(&sql)
+            .and_then(|mut select| select.query_row([], |row| row.get(0)))
+            .doing("count rows")?;
+        Ok(u64::try_from(count).unwrap_or(0))
+    };
+    Ok(ArchiveHealth {
+        exchanges: state::count(connection, state::EXCHANGES)?,
+        bytes: 0,
+        outbox: count("outbox")?,
+        outbox_failed: count("outbox_failed")?,
+        open: count("open_exchange")?,
+        captured_bytes: state::count(connection, state::CAPTURED_BYTES)?,
+    })
+}

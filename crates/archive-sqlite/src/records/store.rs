@@ -1,0 +1,165 @@
+//! Writing records: which of two stays, and what follows from it.
+
+use rusqlite::{Connection, OptionalExtension};
+use verbatim_core::model::{Exchange, ExchangeId, Rank};
+use verbatim_core::ports::{Committed, PortError, PortResult};
+use verbatim_sqlite::Doing;
+
+use super::columns::{self, Place, Table};
+use super::rollup::Changes;
+use super::{Numbers, state};
+
+/// A record whose bodies are durable as blocks.
+pub(crate) struct Row {
+    pub(crate) exchange: Exchange,
+    /// Packed.
+    pub(crate) heads: Vec<u8>,
+    /// Bytes of its bodies.
+    pub(crate) captured: u64,
+    /// The part of its week's blocks that they are in.
+    pub(crate) part: u32,
+    pub(crate) table: Table,
+}
+
+impl Row {
+    fn id(&self) -> ExchangeId {
+        self.exchange.id
+    }
+
+    /// Which of two records stays: the one of higher rank; of two checkpoints the one that holds more, for each adds
+    /// to the one before.
+    fn precedence(&self) -> (u8, i64) {
+        precedence(self.exchange.rank().number(), i64::try_from(self.captured).unwrap_or(i64::MAX))
+    }
+}
+
+fn precedence(rank: u8, captured: i64) -> (u8, i64) {
+    (rank, if rank == Rank::Running.number() { captured } else { 0 })
+}
+
+/// Writes records within the caller's transaction. One that can never be written is refused alone.
+pub(crate) fn store(connection: &Connection, numbers: &Numbers, rows: &[Row]) -> PortResult<Vec<Committed>> {
+    match attempt(connection, numbers, rows) {
+        Err(PortError::Permanent(_)) => {}
+        other => return other,
+    }
+    let alone = rows.iter().map(|row| match attempt(connection, numbers, std::slice::from_ref(row)) {
+        Ok(mut one) => Ok(one.pop().unwrap_or(Committed::Superseded)),
+        Err(PortError::Permanent(why)) => {
+            tracing::error!(exchange = %row.id(), why, "a record can't be stored");
+            Ok(Committed::Refused(why))
+        }
+        Err(error) => Err(error),
+    });
+    alone.collect()
+}
+
+/// All of them, or none.
+fn attempt(connection: &Connection, numbers: &Numbers, rows: &[Row]) -> PortResult<Vec<Committed>> {
+    let step =
+        |sql| connection.prepare_cached(sql).and_then(|mut step| step.execute([])).doing("store records");
+    step("SAVEPOINT records")?;
+    let result = store_all(connection, numbers, rows);
+    // On a full disk SQLite has undone everything already, and there is no savepoint left.
+    if !connection.is_autocommit() {
+        if result.is_err() {
+            step("ROLLBACK TO records")?;
+        }
+        step("RELEASE records")?;
+    }
+    result
+}
+
+fn store_all(connection: &Connection, numbers: &Numbers, rows: &[Row]) -> PortResult<Vec<Committed>> {
+    let erased_through = state::erased_through(connection)?;
+    let mut totals = Totals::default();
+    let mut committed = Vec::with_capacity(rows.len());
+    for row in rows {
+        let is_erased = row.table == Table::Exchange && Some(row.id()) <= erased_through;
+        let stored = !is_erased && store_one(connection, numbers, row, &mut totals)?;
+        if row.exchange.rank() > Rank::Running {
+            close(connection, row.id())?;
+        }
+        committed.push(if stored { Committed::Stored } else { Committed::Superseded });
+    }
+    totals.sums.apply(connection)?;
+    state::add(connection, state::EXCHANGES, totals.exchanges)?;
+    state::add(connection, state::CAPTURED_BYTES, totals.captured)?;
+    Ok(committed)
+}
+
+/// What a batch adds up to.
+#[derive(Default)]
+struct Totals {
+    sums: Changes,
+    exchanges: i64,
+    captured: i64,
+}
+
+/// Writes a record unless one that takes precedence is there; false if so.
+fn store_one(connection: &Connection, numbers: &Numbers, row: &Row, totals: &mut Totals) -> PortResult<bool> {
+    const DOING: &str = "store a record";
+    let (exchange, table) = (&row.exchange, row.table);
+    let mut place = Place { detail: numbers.detail(), captured: row.captured, part: row.part };
+    if !columns::insert(connection, table, exchange, place).doing(DOING)? {
+        let prior = prior(connection, table, row.id())?;
+        if row.precedence() <= precedence(prior.rank, prior.captured) {
+            return Ok(false);
+        }
+        let (replaced, _) = connection
+            .prepare_cached(table.select())
+            .and_then(|mut select| select.query_row([row.id().as_bytes()], columns::read))
+            .doing("read the record to be replaced")?;
+        connection
+            .prepare_cached(table.delete())
+            .and_then(|mut delete| delete.execute([row.id().as_bytes()]))
+            .doing("replace a record")?;
+        place.detail = prior.detail;
+        columns::insert(connection, table, exchange, place).doing(DOING)?;
+        if table == Table::Exchange {
+            totals.sums.subtract(&replaced);
+            totals.exchanges -= 1;
+            totals.captured -= prior.captured;
+        }
+    }
+    columns::insert_detail(connection, place.detail, exchange, &row.heads).doing(DOING)?;
+    if table == Table::Exchange {
+        totals.sums.add(exchange);
+        totals.exchanges += 1;
+        totals.captured += i64::try_from(row.captured).unwrap_or(i64::MAX);
+        connection
+            .prepare_cached("INSERT INTO outbox (number, id) VALUES (?1, ?2)")
+            .and_then(|mut insert| insert.execute((numbers.outbox(), row.id().as_bytes())))
+            .doing("write to the outbox")?;
+    }
+    Ok(true)
+}
+
+struct Prior {
+    rank: u8,
+    captured: i64,
+    detail: i64,
+}
+
+fn prior(connection: &Connection, table: Table, id: ExchangeId) -> PortResult<Prior> {
+    let prior = connection
+        .prepare_cached(table.prior())
+        .and_then(|mut select| {
+            let read = |row: &rusqlite::Row<'_>| {
+                Ok(Prior { rank: row.get(0)?, captured: row.get(1)?, detail: row.get(2)? })
+            };
+            select.query_row([id.as_bytes()], read).optional()
+        })
+        .doing("read the record that is there")?;
+    prior.ok_or_else(|| {
+        PortError::Permanent(format!("exchange {id} conflicts with a record that is not there"))
+    })
+}
+
+fn close(connection: &Connection, id: ExchangeId) -> PortResult<()> {
+    connection
+        .prepare_cached("DELETE FROM open_exchange WHERE id = ?1")
+        .and_then(|mut delete| delete.execute([id.as_bytes()]))
+        .doing("close an exchange")?;
+    Ok(())
+}

@@ -1,0 +1,150 @@
+//! Compression of blocks and heads. The last byte says how, so that ways can be added and none taken away.
+
+use std::sync::{LazyLock, Mutex, PoisonError};
+
+use verbatim_core::ports::{PortError, PortResult};
+use zstd::bulk::{Compressor, Decompressor};
+use zstd::dict::{DecoderDictionary, EncoderDictionary};
+
+use crate::encoding::Malformed;
+
+/// As it is.
+const PLAIN: u8 = 0;
+/// A zstd frame.
+const ZSTD: u8 = 1;
+/// A zstd frame made with the first dictionary.
+const ZSTD_DICTIONARY_1: u8 = 2;
+
+/// Beyond this level the processor's time grows faster than the gain on JSON of a few KiB.
+const LEVEL: i32 = 1;
+/// Past this size a text has its own repetitions, and the dictionary only costs.
+const DICTIONARY_BELOW: usize = 32 * 1024;
+/// No block and no heads are larger; damaged bytes must not reserve more.
+const LARGEST: usize = 256 << 20;
+
+/// Words that such texts are full of, most frequent last. Files depend on every byte of it for ever: a better one is
+/// a second dictionary.
+static DICTIONARY_1: &[u8] = include_bytes!("dictionary-1.txt");
+static ENCODER_1: LazyLock<EncoderDictionary<'static>> =
+    LazyLock::new(|| EncoderDictionary::copy(DICTIONARY_1, LEVEL));
+static DECODER_1: LazyLock<DecoderDictionary<'static>> =
+    LazyLock::new(|| DecoderDictionary::copy(DICTIONARY_1));
+
+/// Compressors, kept because setting one up costs more than a small text.
+#[derive(Default)]
+pub(crate) struct Squeezers {
+    idle: Mutex<Vec<Squeezer>>,
+}
+
+impl Squeezers {
+    /// Lends one out for `work`.
+    pub(crate) fn with<T>(&self, work: impl FnOnce(&mut Squeezer) -> PortResult<T>) -> PortResult<T> {
+        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let mut squeezer = match idle {
+            Some(squeezer) => squeezer,
+            None => Squeezer::new()
+                .map_err(|error| PortError::transient("could not set up compression", error))?,
+        };
+        let result = work(&mut squeezer);
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(squeezer);
+        result
+    }
+}
+
+pub(crate) struct Squeezer {
+    small: Compressor<'static>,
+    large: Compressor<'static>,
+    unpack: Decompressor<'static>,
+    unpack_small: Decompressor<'static>,
+}
+
+impl Squeezer {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            small: Compressor::with_prepared_dictionary(&ENCODER_1)?,
+            large: Compressor::new(LEVEL)?,
+            unpack: Decompressor::new()?,
+            unpack_small: Decompressor::with_prepared_dictionary(&DECODER_1)?,
+        })
+    }
+
+    /// The shorter of compressed and plain.
+    pub(crate) fn pack(&mut self, bytes: &[u8]) -> PortResult<Vec<u8>> {
+        let (way, compressor) = match bytes.len() {
+            0..DICTIONARY_BELOW => (ZSTD_DICTIONARY_1, &mut self.small),
+            _ => (ZSTD, &mut self.large),
+        };
+        let packed = compressor.compress(bytes);
+        let mut packed = packed.map_err(|error| PortError::transient("could not compress", error))?;
+        if packed.len() < bytes.len() {
+            packed.push(way);
+        } else {
+            packed.clear();
+            packed.extend_from_slice(bytes);
+            packed.push(PLAIN);
+        }
+        packed.shrink_to_fit();
+        Ok(packed)
+    }
+
+    pub(crate) fn unpack(&mut self, packed: &[u8]) -> Result<Vec<u8>, Malformed> {
+        let (&way, frame) = packed.split_last().ok_or(Malformed("packed bytes"))?;
+        let decompressor = match way {
+            PLAIN => return Ok(frame.to_vec()),
+            ZSTD => &mut self.unpack,
+            ZSTD_DICTIONARY_1 => &mut self.unpack_small,
+            _ => return Err(Malformed("a known way of packing")),
+        };
+        let size = Decompressor::upper_bound(frame).filter(|&size| size <= LARGEST);
+        let size = size.ok_or(Malformed("a zstd frame that tells its size"))?;
+        decompressor.decompress(frame, size).map_err(|_| Malformed("a whole zstd frame"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn packed(bytes: &[u8]) -> Vec<u8> {
+        Squeezers::default().with(|squeezer| squeezer.pack(bytes)).unwrap()
+    }
+
+    fn unpacked(bytes: &[u8]) -> Result<Vec<u8>, Malformed> {
+        Squeezers::default().with(|squeezer| Ok(squeezer.unpack(bytes))).unwrap()
+    }
+
+    #[test]
+    fn every_size_reads_back_and_text_gets_smaller() {
+        for size in [0, 1, 100, DICTIONARY_BELOW - 1, DICTIONARY_BELOW, 300_000] {
+            let text: Vec<u8> =
+                b"{\"role\":\"user\",\"content\":\"hello\"},".iter().copied().cycle().take(size).collect();
+            let small = packed(&text);
+            assert!(small.len() <= size / 2 + 1, "{size} became {}", small.len());
+            assert_eq!(unpacked(&small), Ok(text));
+        }
+    }
+
+    /// Bytes that were packed by the first version.
+    #[test]
+    fn the_first_dictionary_never_changes() {
+        assert_eq!(blake3::hash(DICTIONARY_1).to_hex().as_str(), "DICTHASH");
+    }
+
+    proptest! {
+        #[test]
+        fn what_does_not_get_smaller_grows_by_a_byte_at_most(bytes: Vec<u8>) {
+            let packed = packed(&bytes);
+            prop_assert!(packed.len() <= bytes.len() + 1);
+            prop_assert_eq!(unpacked(&packed), Ok(bytes));
+        }
+
+        #[test]
+        fn any_bytes_are_read_or_refused(bytes: Vec<u8>) {
+            for way in 0..4 {
+                let _ = unpacked(&[&bytes[..], &[way]].concat());
+            }
+        }
+    }
+}
