@@ -7,9 +7,25 @@
 //! Pure: it knows no I/O, no clock, and nothing of how the bytes came here or where the reading goes. Reading is
 //! total: whatever the bytes, there is a reading and no panic.
 
+mod anthropic;
+mod counting;
+pub mod decode;
 mod detect;
+mod errors;
+pub mod estimate;
+pub mod frames;
+mod gemini;
+mod json;
+mod language;
+mod multipart;
+mod ollama;
+mod openai_chat;
+mod openai_other;
+mod openai_responses;
+mod raw;
 mod read;
 mod reading;
+mod stream;
 pub mod text;
 mod view;
 

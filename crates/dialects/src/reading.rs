@@ -130,6 +130,11 @@ pub struct Message {
 }
 
 impl Message {
+    /// A message of one text.
+    pub fn text(role: Role, text: impl Into<String>) -> Self {
+        Self::new(role, vec![Part::text(text)])
+    }
+
     /// A message without a name.
     pub fn new(role: Role, parts: Vec<Part>) -> Self {
         Self { role, name: None, parts }
@@ -216,7 +221,7 @@ pub enum Part {
 impl Part {
     /// A text without citations.
     pub fn text(text: impl Into<String>) -> Self {
-        Self::Text(Text { text: text.into(), citations: Vec::new() })
+        Self::Text(Text { text: text.into(), ..Text::default() })
     }
 
     /// Reasoning without a signature.
@@ -233,6 +238,9 @@ pub struct Text {
     /// What it cites, in order.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub citations: Vec<Citation>,
+    /// A signature of the reasoning behind it (Gemini), to be sent back verbatim.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub signature: Option<String>,
 }
 
 /// A source that an answer names.

@@ -227,7 +227,7 @@ mod tests {
     use verbatim_core::model::Dialect;
 
     fn said(role: Role, text: &str) -> Message {
-        Message::new(role, vec![Part::text(text)])
+        Message::text(role, text)
     }
 
     fn reading(messages: Vec<Message>) -> Reading {

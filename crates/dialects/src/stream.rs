@@ -1,0 +1,154 @@
+//! Driving a fold with a stream's frames, however they are framed.
+
+use serde_json::Value;
+
+use crate::decode::Decoded;
+use crate::errors;
+use crate::frames::{
+    aws_event_stream, json_array::JsonArrayFramer, ndjson::NdjsonFramer, sse::SseEvent, sse::SseFramer,
+};
+use crate::json;
+use crate::language::{Fold, Language, Step};
+use crate::read::Shape;
+use crate::reading::{ProviderError, Reading};
+use crate::text::preview;
+
+/// Reads a stream; what is known of its end.
+pub(crate) fn read(shape: Shape, body: &Decoded<'_>, language: &dyn Language, reading: &mut Reading) -> Step {
+    reading.streamed = true;
+    let mut driver = Driver { fold: language.fold(), reading, body, end: Step::NOTHING };
+    match shape {
+        Shape::Lines => driver.lines(),
+        Shape::Array => driver.array(),
+        Shape::AwsEventStream => driver.aws_event_stream(),
+        _ => driver.sse(),
+    }
+    driver.fold.finish(driver.reading);
+    driver.end
+}
+
+struct Driver<'a, 'b> {
+    fold: Box<dyn Fold>,
+    reading: &'a mut Reading,
+    body: &'a Decoded<'b>,
+    end: Step,
+}
+
+impl Driver<'_, '_> {
+    fn sse(&mut self) {
+        let mut framer = SseFramer::new();
+        framer.push(&self.body.bytes);
+        let mut stray = Vec::new();
+        while let Some(event) = framer.next_event() {
+            self.event(&event, &mut stray);
+        }
+        if let Some(last) = framer.finish() {
+            let event = last.event();
+            if event.data.is_some() {
+                self.reading.note("the last event is not ended by an empty line");
+            }
+            self.event(&event, &mut stray);
+        }
+        if let Some(value) = json::parse(&stray) {
+            self.frame(None, value, self.body.bytes.len() as u64);
+        }
+    }
+
+    fn event(&mut self, event: &SseEvent<'_>, stray: &mut Vec<u8>) {
+        if let Some(line) = &event.stray {
+            stray.extend_from_slice(line);
+            stray.push(b'\n');
+        }
+        let Some(data) = &event.data else { return };
+        if data.trim_ascii() == b"[DONE]" {
+            self.end.terminal = true;
+            return;
+        }
+        let name = event.name.as_deref();
+        match json::parse(data) {
+            Some(value @ (Value::Object(_) | Value::Array(_))) => self.frame(name, value, event.payload_end),
+            Some(Value::String(message)) if name == Some("error") => self.error(&message),
+            None if name == Some("error") => self.error(&String::from_utf8_lossy(data)),
+            // What is not JSON is a keep-alive, unless it is the piece of a frame that the end cut off.
+            None if !event.terminated && data.starts_with(b"{") => self.reading.note("the last event is cut"),
+            _ => {}
+        }
+    }
+
+    fn error(&mut self, message: &str) {
+        let message = preview(message);
+        self.reading.error.get_or_insert(ProviderError { message, ..ProviderError::default() });
+    }
+
+    fn lines(&mut self) {
+        let mut framer = NdjsonFramer::new();
+        framer.push(&self.body.bytes);
+        while let Some(line) = framer.next_line() {
+            match json::parse(line.bytes) {
+                Some(value) => self.frame(None, value, line.end),
+                None => self.reading.note("a line of the answer is not JSON"),
+            }
+        }
+        if let Some(line) = framer.finish() {
+            match json::parse(line.bytes) {
+                Some(value) => self.frame(None, value, line.end),
+                None => self.reading.note("the last line is cut"),
+            }
+        }
+    }
+
+    fn array(&mut self) {
+        let mut framer = JsonArrayFramer::new();
+        framer.push(&self.body.bytes);
+        while let Some(element) = framer.next_element() {
+            match json::parse(element.bytes) {
+                Some(value) => self.frame(None, value, element.end),
+                None => self.reading.note("an element of the answer is not JSON"),
+            }
+        }
+        if !framer.is_closed() {
+            self.reading.note("the answer's list is cut");
+        }
+    }
+
+    fn aws_event_stream(&mut self) {
+        let mut messages = aws_event_stream::messages(&self.body.bytes);
+        for message in messages.by_ref() {
+            let value = json::parse(message.payload);
+            match value {
+                _ if message.is_exception => {
+                    let error = errors::of_answer(200, message.payload, value.as_ref());
+                    self.reading.error.get_or_insert(ProviderError {
+                        kind: error.kind.or_else(|| message.kind.map(str::to_owned)),
+                        ..error
+                    });
+                }
+                Some(value) => self.frame(message.kind, value, message.end),
+                None => {}
+            }
+        }
+        if !messages.rest().is_empty() {
+            self.reading.note("the last message of the event stream is cut");
+        }
+    }
+
+    fn frame(&mut self, name: Option<&str>, value: Value, payload_end: u64) {
+        let value = match value {
+            // A list of one error, or of several frames.
+            Value::Array(list) => {
+                list.into_iter().for_each(|value| self.frame(name, value, payload_end));
+                return;
+            }
+            value => value,
+        };
+        if self.reading.error.is_none() {
+            self.reading.error = errors::inside(name, &value);
+        }
+        let Value::Object(frame) = value else { return };
+        let step = self.fold.frame(name, frame, self.reading);
+        if step.token && self.reading.first_token_offset.is_none() {
+            self.reading.first_token_offset = self.body.wire_offset(payload_end.saturating_sub(1));
+        }
+        self.end = self.end.and(step);
+    }
+}
