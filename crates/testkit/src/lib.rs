@@ -4,8 +4,12 @@
 //! Knows no adapter: each instantiates the suites in its own tests.
 
 mod builders;
+#[expect(clippy::unwrap_used, reason = "a promise that is not kept fails its test")]
+pub mod capture_log;
 mod faulty_log;
 mod memory_log;
+#[expect(clippy::unwrap_used, reason = "a promise that is not kept fails its test")]
+pub mod search_index;
 
 pub use builders::ExchangeBuilder;
 pub use faulty_log::{Fault, FaultyLog};
