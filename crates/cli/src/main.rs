@@ -2,6 +2,26 @@
 //!
 //! It must not know how a call is relayed, recorded, found or shown: the roles do.
 
+mod args;
+mod banner;
+mod client;
+mod commands;
+mod compose;
 mod config;
+mod data_dir;
+mod failure;
+mod roles;
+mod runtimes;
+mod signals;
+mod terminal;
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    match args::Arguments::try_parse() {
+        Ok(arguments) => commands::dispatch(arguments).unwrap_or_else(|error| failure::tell(&error)),
+        Err(error) => failure::tell_usage(&error),
+    }
+}

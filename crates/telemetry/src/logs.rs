@@ -1,14 +1,15 @@
-//! Log lines, to standard error.
+//! Log lines, to standard error or a file.
 
 use std::fmt;
-use std::io::{self, IsTerminal};
+use std::fs::File;
+use std::io::{self, IsTerminal, Write};
 use std::str::FromStr;
 
 use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::format::FmtSpan;
 
-/// Lines that may wait for a slow reader of standard error; more are dropped and counted.
+/// Lines that may wait for a slow reader; more are dropped and counted.
 const BUFFERED_LINES: usize = 8192;
 
 /// How a log line is written.
@@ -76,18 +77,33 @@ impl Logs {
     /// Starts writing log lines to standard error. Lines pass through a bounded buffer that drops instead of waiting,
     /// since whoever logs may be relaying a call: a paused terminal must not pause the relay.
     pub fn start(level: &Level, format: LogFormat) -> Result<Self, LogsError> {
+        let colours = format == LogFormat::Text && io::stderr().is_terminal();
+        Self::write_to(io::stderr(), colours, level, format)
+    }
+
+    /// The same to a file, for a process whose terminal belongs to somebody else.
+    pub fn start_in(file: File, level: &Level, format: LogFormat) -> Result<Self, LogsError> {
+        Self::write_to(file, false, level, format)
+    }
+
+    fn write_to(
+        writer: impl Write + Send + 'static,
+        colours: bool,
+        level: &Level,
+        format: LogFormat,
+    ) -> Result<Self, LogsError> {
         let (writer, guard) = NonBlockingBuilder::default()
             .buffered_lines_limit(BUFFERED_LINES)
             .lossy(true)
             .thread_name("logs")
-            .finish(io::stderr());
+            .finish(writer);
         let dropped = writer.error_counter();
         let filter = EnvFilter::builder().parse_lossy(&level.0);
         let subscriber = tracing_subscriber::fmt()
             .with_env_filter(filter)
             .with_writer(writer)
             .with_span_events(FmtSpan::NONE)
-            .with_ansi(format == LogFormat::Text && io::stderr().is_terminal());
+            .with_ansi(colours);
         let started = match format {
             LogFormat::Text => subscriber.with_target(false).try_init(),
             LogFormat::Json => subscriber.json().flatten_event(true).try_init(),
@@ -96,7 +112,7 @@ impl Logs {
         Ok(Self { dropped, _writer: guard })
     }
 
-    /// Lines dropped because standard error was not read.
+    /// Lines dropped because they were not taken in time.
     pub fn dropped_lines(&self) -> u64 {
         self.dropped.dropped_lines() as u64
     }

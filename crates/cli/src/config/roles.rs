@@ -4,10 +4,12 @@ use std::path::Path;
 
 use http::{HeaderName, HeaderValue};
 use verbatim_core::model::ProviderDialect;
+use verbatim_core::ports::Retention;
 use verbatim_gateway::{
     CaptureMode, ConfigError, Cors, GatewayConfig, Provider, QueueLimits, Redaction, Secret as Hidden,
     SpoolLimits, Timeouts, builtin_providers,
 };
+use verbatim_recorder::RecorderConfig;
 use verbatim_web::WebConfig;
 
 use super::environment::Environment;
@@ -94,6 +96,21 @@ impl Config {
         config.trusted_proxies.clone_from(&settings.trusted_proxies);
         config.gateway_url = gateway_url;
         Ok(config)
+    }
+
+    /// What the recorder is told.
+    pub(crate) fn recorder(&self) -> RecorderConfig {
+        let retention = &self.settings.retention;
+        RecorderConfig {
+            drain: self.settings.recorder.drain.0,
+            retention: Retention {
+                bodies_days: retention.bodies_days,
+                metadata_days: retention.metadata_days,
+                max_exchanges: retention.max_exchanges,
+                max_bytes: retention.max_bytes.0,
+            },
+            ..RecorderConfig::default()
+        }
     }
 
     /// The configured providers, and the built-in ones whose usual key variable is set.

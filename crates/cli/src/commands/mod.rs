@@ -1,0 +1,68 @@
+//! One command, one file.
+
+mod completions;
+mod config;
+mod run;
+mod up;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use verbatim_telemetry::{LogFormat, Logs, Metrics, log_panics};
+
+use crate::args::{Arguments, Command, Common, ConfigCommand};
+use crate::config::{Config, LogFormatSetting, environment};
+use crate::data_dir::DataDir;
+use crate::runtimes::Runtimes;
+
+/// Does what the command line says.
+pub(crate) fn dispatch(arguments: Arguments) -> Result<ExitCode> {
+    let common = &arguments.common;
+    match arguments.command.unwrap_or(Command::Up) {
+        Command::Up => up::run(Setting::read(common)?),
+        Command::Config { command: ConfigCommand::Check } => config::check(&Setting::read(common)?),
+        Command::Completions { shell } => Ok(completions::print(shell)),
+        Command::Run { command } => run::run(Setting::read(common)?, command),
+        _ => anyhow::bail!("not yet"),
+    }
+}
+
+/// What every command starts from: the settings in force, and the environment they were read from.
+pub(crate) struct Setting {
+    pub(crate) config: Config,
+    pub(crate) environment: BTreeMap<String, String>,
+}
+
+impl Setting {
+    fn read(common: &Common) -> Result<Self> {
+        let here = Path::new(".");
+        let environment = environment::of_process(here).map_err(crate::config::Invalid::from)?;
+        let config = Config::read(here, common.config.as_deref(), &common.flags(), &environment)?;
+        Ok(Self { config, environment })
+    }
+
+    fn data_dir(&self) -> DataDir {
+        DataDir::at(&self.config.settings.data_dir)
+    }
+
+    fn log_format(&self) -> LogFormat {
+        match self.config.settings.log.format {
+            LogFormatSetting::Text => LogFormat::Text,
+            LogFormatSetting::Json => LogFormat::Json,
+        }
+    }
+
+    /// Starts logs and metrics. Logs end, written out, when the result is dropped.
+    fn telemetry(&self) -> Result<(Logs, Metrics)> {
+        let logs = Logs::start(&self.config.settings.log.level.0, self.log_format())?;
+        log_panics();
+        Ok((logs, Metrics::start()?))
+    }
+}
+
+/// Starts the runtimes.
+fn runtimes() -> Result<Runtimes> {
+    Runtimes::start().context("could not start threads")
+}

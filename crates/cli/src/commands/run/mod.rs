@@ -1,0 +1,34 @@
+//! `run`: a program with its LLM base URLs set to a relay.
+
+mod child;
+mod own;
+mod running;
+mod summary;
+mod variables;
+
+use std::ffi::OsString;
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::Result;
+
+use super::Setting;
+use crate::data_dir::DataDirError;
+
+/// A program to run, and the session that its calls are to form.
+struct Program {
+    command: Vec<OsString>,
+    session: String,
+}
+
+pub(super) fn run(setting: Setting, command: Vec<OsString>) -> Result<ExitCode> {
+    let name =
+        command.first().map(|program| Path::new(program).file_name().unwrap_or(program).to_string_lossy());
+    let session = variables::session(&name.unwrap_or_default(), rand::random());
+    let program = Program { command, session };
+    match setting.data_dir().take() {
+        Ok(held) => own::run(setting, held, &program),
+        Err(DataDirError::InUse { .. }) => running::run(&setting, &program),
+        Err(error) => Err(error.into()),
+    }
+}

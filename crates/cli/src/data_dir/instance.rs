@@ -1,0 +1,39 @@
+//! How to reach the process that works on a data directory.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+/// What a running process says of itself, in `instance.json`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Instance {
+    pub(crate) pid: u32,
+    pub(crate) version: String,
+    /// The relay's URL, with the port that it really has.
+    pub(crate) gateway: String,
+    /// The dashboard's URL; `None` until it listens.
+    pub(crate) web: Option<String>,
+}
+
+impl Instance {
+    /// This process, which listens nowhere yet.
+    pub(crate) fn of_this_process() -> Self {
+        let version = env!("CARGO_PKG_VERSION").to_owned();
+        Self { pid: std::process::id(), version, gateway: String::new(), web: None }
+    }
+
+    pub(super) fn file(directory: &Path) -> PathBuf {
+        directory.join("instance.json")
+    }
+
+    /// `None` where there is no such file, or one of a version that wrote something else.
+    pub(super) fn read(directory: &Path) -> Option<Self> {
+        serde_json::from_slice(&fs::read(Self::file(directory)).ok()?).ok()
+    }
+
+    pub(super) fn write(&self, directory: &Path) -> io::Result<()> {
+        super::write_whole(&Self::file(directory), &serde_json::to_vec_pretty(self)?)
+    }
+}
