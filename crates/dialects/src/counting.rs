@@ -30,8 +30,14 @@ pub(crate) fn openai(usage: &Object) -> Option<Usage> {
         input_tokens: input,
         output_tokens: output,
         total_tokens: total,
-        cache_read_tokens: detail(INPUT, &["cached_tokens"])
-            .or_else(|| first(&["prompt_cache_hit_tokens", "cached_tokens", "cache_read_input_tokens"])),
+        cache_read_tokens: detail(INPUT, &["cached_tokens"]).or_else(|| {
+            first(&[
+                "prompt_cache_hit_tokens",
+                "cached_tokens",
+                "num_cached_tokens",
+                "cache_read_input_tokens",
+            ])
+        }),
         cache_write_tokens: detail(INPUT, &["cache_write_tokens", "cache_creation_tokens"])
             .or_else(|| first(&["cache_creation_input_tokens"])),
         reasoning_tokens: reasoning,

@@ -100,7 +100,8 @@ pub fn asked_preview(reading: &Reading) -> String {
             }
         }
     }
-    preview(&asked(reading))
+    let asked = preview(&asked(reading));
+    if asked.is_empty() { kinds(turn.iter().flat_map(|message| &message.parts)) } else { asked }
 }
 
 /// A preview of what was answered: its text, else the tools it called, else its reasoning, else its error.
@@ -109,7 +110,22 @@ pub fn answered_preview(reading: &Reading) -> String {
         .iter()
         .map(|piece| preview(&piece(reading)))
         .find(|text| !text.is_empty())
-        .unwrap_or_default()
+        .unwrap_or_else(|| kinds(reading.answer.choices.iter().flat_map(|choice| &choice.parts)))
+}
+
+/// Names what is no text, where there is nothing else to preview: `[image] [report.pdf]`.
+fn kinds<'a>(parts: impl Iterator<Item = &'a Part>) -> String {
+    let names = parts.filter_map(|part| {
+        let (kind, media) = match part {
+            Part::Image(media) => ("image", media),
+            Part::Audio(audio) => ("audio", &audio.media),
+            Part::Video(media) => ("video", media),
+            Part::File(media) => ("file", media),
+            _ => return None,
+        };
+        Some(format!("[{}]", media.name.as_deref().unwrap_or(kind)))
+    });
+    preview(&names.collect::<Vec<_>>().join(" "))
 }
 
 /// The first words of a text on one line: at most [`PREVIEW_CHARS`] characters, white space folded to single
@@ -223,7 +239,7 @@ impl Joined {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::reading::{Choice, ToolCall, ToolResult};
+    use crate::reading::{Choice, Media, ToolCall, ToolResult};
     use verbatim_core::model::Dialect;
 
     fn said(role: Role, text: &str) -> Message {
@@ -278,6 +294,15 @@ mod tests {
         assert_eq!(answered_preview(&reading), "Sure.");
         reading.answer.choices[0].parts.remove(1);
         assert_eq!(answered_preview(&reading), r#"weather {"city":"Bern"}"#);
+    }
+
+    #[test]
+    fn what_is_no_text_is_previewed_by_its_kind() {
+        let mut reading = reading(vec![Message::new(Role::User, vec![Part::Image(Media::default())])]);
+        let media = Media { name: Some("report.pdf".into()), ..Media::default() };
+        reading.messages[0].parts.push(Part::File(media));
+        assert_eq!(asked_preview(&reading), "[image] [report.pdf]");
+        assert_eq!(answered_preview(&reading), "");
     }
 
     #[test]

@@ -228,7 +228,9 @@ fn simple(recorded: &Recorded) -> Option<Found> {
                 .cloned()
                 .collect();
             let mut output = number(&usage, "/completion_tokens");
-            if recorded.provider == "xai" {
+            if recorded.provider == "xai"
+                || last(&values, &["/model"]).is_some_and(|model| model.starts_with("grok"))
+            {
                 output = output.map(|out| {
                     out + number(&usage, "/completion_tokens_details/reasoning_tokens").unwrap_or(0)
                 });
@@ -244,6 +246,7 @@ fn simple(recorded: &Recorded) -> Option<Found> {
         Dialect::OpenaiOther if recorded.api == "embeddings" => Found {
             model: last(&values, &["/model"]),
             input: number(&values, "/usage/prompt_tokens"),
+            output: number(&values, "/usage/completion_tokens"),
             ..Found::default()
         },
         Dialect::OpenaiResponses => {

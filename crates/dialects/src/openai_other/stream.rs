@@ -64,17 +64,20 @@ impl Fold for OtherFold {
                 }
                 Step::TOKEN
             }
-            _ => {
-                if kind == "thread.run" {
-                    take_head(&mut frame, reading);
-                }
+            "thread.run" => {
+                take_head(&mut frame, reading);
                 take_usage(&mut frame, reading);
-                let ended = kind.ends_with(".done")
-                    || matches!(
-                        frame.text("status"),
-                        Some("completed" | "incomplete" | "cancelled" | "failed")
-                    );
+                let ended = matches!(
+                    frame.text("status"),
+                    Some("completed" | "incomplete" | "cancelled" | "failed" | "expired" | "requires_action")
+                );
                 if ended { Step::END } else { Step::NOTHING }
+            }
+            // A run's steps tell their own usage, which the run's includes.
+            _ if kind.starts_with("thread.") => Step::NOTHING,
+            _ => {
+                take_usage(&mut frame, reading);
+                if kind.ends_with(".done") { Step::END } else { Step::NOTHING }
             }
         }
     }
