@@ -3,13 +3,35 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
 
 use tokio::net::TcpListener;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use verbatim_core::ports::{CaptureLog, Clock};
 
+use crate::accept::Acceptor;
+use crate::capture::Queue;
 use crate::config::{ConfigError, GatewayConfig};
+use crate::credentials::Policy;
 use crate::health::{Gauges, HealthHandle};
+use crate::heartbeat;
+use crate::publish::{Publisher, PublisherConfig};
+use crate::redact::Redactor;
+use crate::relay::Relay;
+use crate::route::Routes;
+use crate::upstream::Upstream;
+
+/// How often unused connections to providers are looked at.
+const TIDY: Duration = Duration::from_secs(10);
+/// How often a drain looks if calls are over.
+const DRAIN_LOOK: Duration = Duration::from_millis(5);
+/// Connections that were told to close have so long to do so.
+const STOP_WITHIN: Duration = Duration::from_secs(2);
+/// What was captured has so long to get stored when the gateway stops, beside two tries of each lane.
+const FLUSH: Duration = Duration::from_secs(3);
 
 /// What a gateway asks of the outside.
 #[derive(Clone)]
@@ -45,6 +67,11 @@ pub struct Gateway {
     listener: TcpListener,
     local_addr: SocketAddr,
     gauges: Arc<Gauges>,
+    relay: Arc<Relay>,
+    ports: Ports,
+    config: GatewayConfig,
+    hard_stop: CancellationToken,
+    tasks: TaskTracker,
 }
 
 impl Gateway {
@@ -55,8 +82,29 @@ impl Gateway {
         let bind = |error| GatewayError::Bind { address, error };
         let listener = TcpListener::bind(address).await.map_err(bind)?;
         let local_addr = listener.local_addr().map_err(bind)?;
-        drop(ports);
-        Ok(Self { listener, local_addr, gauges: Arc::default() })
+        let gauges = Arc::<Gauges>::default();
+        gauges.has_spool.store(ports.spool.is_some(), Relaxed);
+        let hard_stop = CancellationToken::new();
+        let tasks = TaskTracker::new();
+        let relay = Arc::new(Relay {
+            routes: Routes::new(&config),
+            redactor: Redactor::new(config.hashing_secret.clone(), &config.redaction),
+            queue: Arc::new(Queue::new(config.queue, Arc::clone(&gauges))),
+            gauges: Arc::clone(&gauges),
+            upstream: Upstream::new(config.timeouts.connect, tasks.clone()),
+            clock: Arc::clone(&ports.clock),
+            capture: config.capture,
+            policy: Policy {
+                allow_passthrough: config.allow_passthrough_keys,
+                default_key: config.default_key,
+            },
+            cors: config.cors.clone(),
+            timeouts: config.timeouts,
+            trusted_proxies: config.trusted_proxies.clone(),
+            tunnels: tasks.clone(),
+            hard_stop: hard_stop.clone(),
+        });
+        Ok(Self { listener, local_addr, gauges, relay, ports, config, hard_stop, tasks })
     }
 
     /// Where it listens.
@@ -72,9 +120,95 @@ impl Gateway {
     /// Serves until `token` is cancelled, then drains: calls under way may finish up to the drain timeout, what
     /// was captured is flushed to the log or the spool.
     pub async fn run(self, token: CancellationToken) -> Result<(), GatewayError> {
-        token.cancelled().await;
-        drop(self.listener);
+        let gateway: Arc<str> = self.config.gateway_id.as_str().into();
+        // A gateway that nobody has heard of could be taken for dead when its first calls are audited.
+        heartbeat::beat(&self.ports.log, &gateway).await;
+
+        let pipeline = Pipeline::start(&self, &gateway);
+        let acceptor = Acceptor {
+            relay: Arc::clone(&self.relay),
+            connections: self.tasks.clone(),
+            soft_stop: token.clone(),
+            hard_stop: self.hard_stop.clone(),
+        };
+        let Self { listener, relay, tasks, hard_stop, config, .. } = self;
+        let listening = async {
+            acceptor.run(listener).await;
+        };
+        let tidying = async {
+            let mut ticks = tokio::time::interval(TIDY);
+            loop {
+                ticks.tick().await;
+                relay.upstream.tidy();
+            }
+        };
+        tokio::select! {
+            () = listening => {}
+            () = tidying => {}
+        }
+
+        drain(&relay, &tasks, &hard_stop, config.timeouts.drain).await;
+        pipeline.finish().await;
         Ok(())
+    }
+}
+
+/// Lets calls finish up to `limit`, and interrupts the rest.
+async fn drain(relay: &Relay, tasks: &TaskTracker, hard_stop: &CancellationToken, limit: Duration) {
+    tasks.close();
+    // Kept connections to providers would be waited for.
+    let finished = async {
+        loop {
+            if relay.gauges.in_flight.load(Relaxed) == 0 {
+                return;
+            }
+            tokio::time::sleep(DRAIN_LOOK).await;
+        }
+    };
+    if timeout(limit, finished).await.is_err() {
+        let interrupted = relay.gauges.in_flight.load(Relaxed);
+        tracing::warn!(interrupted, "calls were not over within {limit:?} of the shutdown");
+        relay.queue.interrupt();
+    }
+    hard_stop.cancel();
+    if timeout(STOP_WITHIN, tasks.wait()).await.is_err() {
+        tracing::warn!("connections were still open when the gateway stopped");
+    }
+}
+
+/// What runs behind the queue.
+struct Pipeline {
+    tasks: TaskTracker,
+    stop_publisher: CancellationToken,
+    stop_others: CancellationToken,
+}
+
+impl Pipeline {
+    fn start(gateway: &Gateway, name: &Arc<str>) -> Self {
+        let Gateway { ports, config, relay, gauges, .. } = gateway;
+        let tasks = TaskTracker::new();
+        let (stop_publisher, stop_others) = (CancellationToken::new(), CancellationToken::new());
+        let publisher = Publisher::new(PublisherConfig {
+            gateway: Arc::clone(name),
+            queue: Arc::clone(&relay.queue),
+            gauges: Arc::clone(gauges),
+            log: Arc::clone(&ports.log),
+            spool: ports.spool.clone(),
+            spool_max_bytes: config.spool.max_bytes,
+            acknowledge: config.timeouts.acknowledge,
+            flush: config.timeouts.acknowledge * 2 + FLUSH,
+        });
+        tasks.spawn(publisher.run(stop_publisher.clone()));
+        tasks.spawn(heartbeat::run(Arc::clone(&ports.log), Arc::clone(name), stop_others.clone()));
+        tasks.close();
+        Self { tasks, stop_publisher, stop_others }
+    }
+
+    /// Publishes what is left, then stops.
+    async fn finish(self) {
+        self.stop_publisher.cancel();
+        self.stop_others.cancel();
+        self.tasks.wait().await;
     }
 }
 

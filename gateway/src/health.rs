@@ -37,7 +37,24 @@ pub(crate) struct Gauges {
     pub(crate) lost_bytes: AtomicU64,
     pub(crate) unrecorded: AtomicU64,
     pub(crate) log_down: AtomicBool,
+    pub(crate) has_spool: AtomicBool,
     pub(crate) spool_down: AtomicBool,
+    /// The spool's disk has less free space than it must keep.
+    pub(crate) disk_low: AtomicBool,
+}
+
+impl Gauges {
+    /// Counts bytes of recorded calls that are given up.
+    pub(crate) fn count_lost(&self, bytes: u64) {
+        self.lost_bytes.fetch_add(bytes, Relaxed);
+        metrics::counter!("verbatim_lost_bytes_total").increment(bytes);
+    }
+
+    /// Counts calls that can't be recorded at all.
+    pub(crate) fn count_unrecorded(&self, calls: u64) {
+        self.unrecorded.fetch_add(calls, Relaxed);
+        metrics::counter!("verbatim_calls_unrecorded_total").increment(calls);
+    }
 }
 
 /// A view of a gateway's health that outlives it.

@@ -3,10 +3,25 @@
 //!
 //! Never parses what a provider answers: bytes pass, and what they mean is the recorder's business.
 
+mod accept;
+mod caller;
+mod capture;
+mod client_io;
 mod config;
+mod credentials;
 mod errors;
 mod gateway;
+mod headers;
 mod health;
+mod heartbeat;
+mod publish;
+mod redact;
+mod relay;
+mod route;
+mod scan;
+mod spool;
+mod target;
+mod upstream;
 
 pub use config::{
     BaseUrl, BaseUrlError, Builtin, CaptureMode, ConfigError, Cors, GatewayConfig, Network, NetworkError,
@@ -14,3 +29,4 @@ pub use config::{
 };
 pub use gateway::{Gateway, GatewayError, Ports, run};
 pub use health::{GatewayHealth, HealthHandle};
+pub use redact::credential_hash;

@@ -74,7 +74,10 @@ impl Routes {
             Ok(split) => split,
             Err(message) => return Route::Refused { message, session: None },
         };
-        if get && session.is_some() && let Some(own) = own_endpoint(path) {
+        if get
+            && session.is_some()
+            && let Some(own) = own_endpoint(path)
+        {
             return Route::Own(own);
         }
         match self.provider(path, headers) {
@@ -119,10 +122,9 @@ impl Routes {
     fn default(&self, path: &str) -> Result<&Arc<Provider>, String> {
         let default = self.default.as_ref().ok_or("no default provider is configured")?;
         match stray_prefix(path) {
-            Some(prefix) if !under(default.base_url.path(), &path[..=prefix.len()]) => Err(format!(
-                "unknown provider {prefix:?}: expected one of {}",
-                self.names().join(", ")
-            )),
+            Some(prefix) if !under(default.base_url.path(), &path[..=prefix.len()]) => {
+                Err(format!("unknown provider {prefix:?}: expected one of {}", self.names().join(", ")))
+            }
             _ => Ok(default),
         }
     }
@@ -175,7 +177,9 @@ fn split_session(path: &str) -> Result<(Option<&str>, &str), String> {
     let (session, rest) = after.find('/').map_or((after, "/"), |slash| after.split_at(slash));
     if session.is_empty() || session.len() > SESSION_LEN {
         let length = session.len();
-        return Err(format!("a session in a path has 1 to {SESSION_LEN} characters, this one {length}: /~<session>/v1/..."));
+        return Err(format!(
+            "a session in a path has 1 to {SESSION_LEN} characters, this one {length}: /~<session>/v1/..."
+        ));
     }
     Ok((Some(session), rest))
 }

@@ -225,7 +225,8 @@ mod tests {
 
     #[test]
     fn finds_top_level_values_only() {
-        let body = br#"{"messages":[{"model":"no","stream":true,"content":"\"model\":\"no\"}"}],"x":{"stream":1},
+        let body =
+            br#"{"messages":[{"model":"no","stream":true,"content":"\"model\":\"no\"}"}],"x":{"stream":1},
             "metadata": {"model": "no"}, "model" : "gpt-5\u002dmini", "stream" :false }"#;
         assert_eq!(scan(&[body]), found("gpt-5-mini", false));
     }

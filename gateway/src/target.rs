@@ -13,11 +13,7 @@ use crate::route::{is_version, under};
 pub(crate) struct TargetError(#[from] http::Error);
 
 /// The URI to call for `path` (session and provider name taken off), with the caller's query.
-pub(crate) fn target(
-    provider: &Provider,
-    path: &str,
-    asked: &PathAndQuery,
-) -> Result<Uri, TargetError> {
+pub(crate) fn target(provider: &Provider, path: &str, asked: &PathAndQuery) -> Result<Uri, TargetError> {
     let base = provider.base_url.path();
     let (prefix, rest) = join(provider, base, path);
     // Mostly what was asked for is what is to be asked for: then nothing is copied.
@@ -25,7 +21,8 @@ pub(crate) fn target(
     let path_and_query = if unchanged {
         asked.clone()
     } else {
-        let mut text = String::with_capacity(prefix.len() + rest.len() + asked.as_str().len() - asked.path().len() + 1);
+        let mut text =
+            String::with_capacity(prefix.len() + rest.len() + asked.as_str().len() - asked.path().len() + 1);
         text.push_str(prefix);
         text.push_str(rest);
         if text.is_empty() {
@@ -90,10 +87,22 @@ mod tests {
             ("cohere", "/v2/chat", "https://api.cohere.ai/v2/chat"),
             ("ollama", "/api/chat", "http://127.0.0.1:11434/api/chat"),
             ("ollama", "/v1/chat/completions", "http://127.0.0.1:11434/v1/chat/completions"),
-            ("gemini", "/v1beta/models/g:generateContent", "https://generativelanguage.googleapis.com/v1beta/models/g:generateContent"),
+            (
+                "gemini",
+                "/v1beta/models/g:generateContent",
+                "https://generativelanguage.googleapis.com/v1beta/models/g:generateContent",
+            ),
             ("gemini", "/v1alpha/models/g", "https://generativelanguage.googleapis.com/v1alpha/models/g"),
-            ("gemini", "/upload/v1beta/files", "https://generativelanguage.googleapis.com/upload/v1beta/files"),
-            ("gemini", "/v1beta/openai/chat/completions", "https://generativelanguage.googleapis.com/v1beta/openai/chat/completions"),
+            (
+                "gemini",
+                "/upload/v1beta/files",
+                "https://generativelanguage.googleapis.com/upload/v1beta/files",
+            ),
+            (
+                "gemini",
+                "/v1beta/openai/chat/completions",
+                "https://generativelanguage.googleapis.com/v1beta/openai/chat/completions",
+            ),
             ("openai", "/v1", "https://api.openai.com/v1"),
             ("openai", "/", "https://api.openai.com/v1/"),
         ] {
@@ -113,7 +122,10 @@ mod tests {
             ("http://h:1/x/v1", "/v1/chat", "http://h:1/x/v1/chat"),
         ] {
             let provider = Provider::new("u", ProviderDialect::Openai, BaseUrl::parse(base).unwrap());
-            assert_eq!(target(&provider, path, &PathAndQuery::try_from(path).unwrap()).unwrap().to_string(), expected);
+            assert_eq!(
+                target(&provider, path, &PathAndQuery::try_from(path).unwrap()).unwrap().to_string(),
+                expected
+            );
         }
     }
 

@@ -12,7 +12,8 @@ fn provider(name: &str, dialect: ProviderDialect, url: &str) -> Provider {
 }
 
 fn find(config: &GatewayConfig, method: &str, path: &str, headers: &[&'static str]) -> String {
-    let headers = headers.iter().map(|name| (http::HeaderName::from_static(name), HeaderValue::from_static("x")));
+    let headers =
+        headers.iter().map(|name| (http::HeaderName::from_static(name), HeaderValue::from_static("x")));
     match Routes::new(config).find(method == "GET", path, &headers.collect()) {
         Route::Own(own) => format!("{own:?}"),
         Route::Forward(Forward { provider, path, session: None }) => format!("{} {path}", provider.name),

@@ -1,0 +1,265 @@
+//! What the tees, the call and the publisher share of one exchange.
+
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use tokio::sync::watch;
+use verbatim_core::model::{ExchangeId, Leg, RecordMode};
+
+use super::{EndFacts, Event, HeadFacts, Queue, Queued, StartFacts};
+
+/// Chunks under this length are copied: a clone would pin the whole read buffer.
+const COPY_BELOW: usize = 4096;
+/// What an event costs beside its bytes.
+pub(crate) const EVENT_BYTES: usize = 128;
+/// What an exchange costs beside its bodies: its start, and the end, which must always have room.
+const EXCHANGE_BYTES: usize = 2048;
+/// The tee slows a call down by so much at most.
+const SLOWED_AT_MOST: Duration = Duration::from_secs(1);
+/// Only legs longer than this are slowed down.
+const SLOWED_ABOVE: u64 = 4 * 1024 * 1024;
+
+/// How durable an exchange is, for calls that wait for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// Nothing of it is.
+    Nothing,
+    /// Its start is.
+    Started,
+    /// All of it is.
+    Ended,
+    /// Neither log nor spool took it.
+    Refused,
+}
+
+/// What the request asks for, as far as the scan found it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Asked {
+    pub(crate) model: Option<String>,
+    pub(crate) stream: Option<bool>,
+}
+
+/// One exchange's shared state.
+#[derive(Debug)]
+pub(crate) struct Exchange {
+    id: ExchangeId,
+    began: Instant,
+    mode: RecordMode,
+    queue: Arc<Queue>,
+    /// Where even its start found no room it is not recorded, and counted as such.
+    recorded: bool,
+    charged: AtomicUsize,
+    withheld: [AtomicU64; 2],
+    lost: [AtomicU64; 2],
+    slowed_us: AtomicU64,
+    asked: OnceLock<Asked>,
+    stage: Option<watch::Sender<Stage>>,
+    progress_us: AtomicU64,
+    request_done_us: AtomicU64,
+    client_gone: AtomicBool,
+}
+
+impl Exchange {
+    /// Begins an exchange. Where it is `required`, its durability can be waited for.
+    pub(crate) fn begin(
+        queue: &Arc<Queue>,
+        id: ExchangeId,
+        began: Instant,
+        mode: RecordMode,
+        required: bool,
+        facts: StartFacts,
+    ) -> Arc<Self> {
+        let charge = EXCHANGE_BYTES + facts.path.len() + facts.upstream_url.len() + facts.headers.charge();
+        let charged = AtomicUsize::new(0);
+        let recorded = queue.try_reserve(&charged, charge);
+        let exchange = Arc::new(Self {
+            id,
+            began,
+            mode,
+            queue: Arc::clone(queue),
+            recorded,
+            charged,
+            withheld: Default::default(),
+            lost: Default::default(),
+            slowed_us: AtomicU64::new(0),
+            asked: OnceLock::new(),
+            stage: required
+                .then(|| watch::Sender::new(if recorded { Stage::Nothing } else { Stage::Refused })),
+            progress_us: AtomicU64::new(0),
+            request_done_us: AtomicU64::new(u64::MAX),
+            client_gone: AtomicBool::new(false),
+        });
+        if recorded {
+            exchange.push(Event::Start(Box::new(facts)));
+        } else {
+            queue.gauges().count_unrecorded(1);
+        }
+        exchange
+    }
+
+    pub(crate) const fn id(&self) -> ExchangeId {
+        self.id
+    }
+
+    pub(crate) const fn mode(&self) -> RecordMode {
+        self.mode
+    }
+
+    /// Microseconds since it began.
+    pub(crate) fn now_us(&self) -> u64 {
+        u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX)
+    }
+
+    /// Records the head of an answer.
+    pub(crate) fn head(self: &Arc<Self>, head: HeadFacts) {
+        if self.recorded {
+            self.queue.charge(&self.charged, head.headers.charge());
+            self.push(Event::Head(Box::new(head)));
+        }
+    }
+
+    /// Records a chunk; `false` where there is no room for it now.
+    pub(crate) fn try_chunk(self: &Arc<Self>, leg: Leg, offset: u64, bytes: &Bytes) -> bool {
+        if bytes.is_empty() || !self.recorded {
+            return true;
+        }
+        if self.mode != RecordMode::Full {
+            self.withheld[side(leg)].fetch_add(bytes.len() as u64, Relaxed);
+            return true;
+        }
+        if !self.queue.try_reserve(&self.charged, bytes.len() + EVENT_BYTES) {
+            return false;
+        }
+        let kept = if bytes.len() < COPY_BELOW { Bytes::copy_from_slice(bytes) } else { bytes.clone() };
+        self.push(Event::Chunk { leg, offset, at_us: self.progress(), bytes: kept });
+        true
+    }
+
+    /// Gives bytes up for which there is no room.
+    pub(crate) fn lose(&self, leg: Leg, bytes: usize) {
+        self.lost[side(leg)].fetch_add(bytes as u64, Relaxed);
+        self.count_lost(bytes);
+    }
+
+    /// Counts bytes that were handed over and are given up now.
+    pub(crate) fn count_lost(&self, bytes: usize) {
+        self.queue.gauges().count_lost(bytes as u64);
+    }
+
+    /// Whether a leg that is `offset` bytes along may be slowed down for its recording's sake.
+    pub(crate) fn may_wait(&self, offset: u64) -> bool {
+        self.stage.is_some()
+            || (offset >= SLOWED_ABOVE && self.slowed_us.load(Relaxed) < SLOWED_AT_MOST.as_micros() as u64)
+    }
+
+    /// Counts time for which a leg was slowed down.
+    pub(crate) fn slowed(&self, by: Duration) {
+        self.slowed_us.fetch_add(u64::try_from(by.as_micros()).unwrap_or(u64::MAX), Relaxed);
+    }
+
+    /// Records that it is over.
+    pub(crate) fn end(self: &Arc<Self>, end: EndFacts) {
+        if self.recorded {
+            self.push(Event::End(Box::new(end)));
+        }
+    }
+
+    /// Notes what the request asks for; the first finding counts.
+    pub(crate) fn set_asked(&self, asked: Asked) {
+        // A second finding can only be the same scan's, repeated.
+        let _ = self.asked.set(asked);
+    }
+
+    /// What the request asks for, if that is known by now.
+    pub(crate) fn asked(&self) -> Option<&Asked> {
+        self.asked.get()
+    }
+
+    /// Bytes of a leg that passed and were not handed over: withheld by wish, and lost.
+    pub(crate) fn not_handed_over(&self, leg: Leg) -> (u64, u64) {
+        (self.withheld[side(leg)].load(Relaxed), self.lost[side(leg)].load(Relaxed))
+    }
+
+    /// Notes that bytes passed; gives the time, in microseconds since it began.
+    pub(crate) fn progress(&self) -> u64 {
+        let now = self.now_us();
+        self.progress_us.store(now, Relaxed);
+        now
+    }
+
+    /// When bytes passed last.
+    pub(crate) fn progress_us(&self) -> u64 {
+        self.progress_us.load(Relaxed)
+    }
+
+    /// Notes that the request has passed whole.
+    pub(crate) fn request_done(&self) {
+        self.request_done_us.store(self.now_us(), Relaxed);
+    }
+
+    /// When the request had passed whole, if it has.
+    pub(crate) fn request_done_us(&self) -> Option<u64> {
+        Some(self.request_done_us.load(Relaxed)).filter(|at| *at != u64::MAX)
+    }
+
+    /// Notes that the caller went away while it was sending.
+    pub(crate) fn client_gone(&self) {
+        self.client_gone.store(true, Relaxed);
+    }
+
+    pub(crate) fn is_client_gone(&self) -> bool {
+        self.client_gone.load(Relaxed)
+    }
+
+    pub(crate) fn is_interrupted(&self) -> bool {
+        self.queue.is_interrupting()
+    }
+
+    /// Whether the call waits for its recording.
+    pub(crate) const fn is_required(&self) -> bool {
+        self.stage.is_some()
+    }
+
+    /// Waits until it is as durable as `wanted`, or refused; at once where nobody requires that.
+    pub(crate) async fn durable(self: Arc<Self>, wanted: Stage) -> Stage {
+        let Some(stage) = &self.stage else { return wanted };
+        let mut seen = stage.subscribe();
+        let reached = |now: &Stage| *now == wanted || matches!(now, Stage::Ended | Stage::Refused);
+        seen.wait_for(reached).await.map_or(Stage::Refused, |stage| *stage)
+    }
+
+    /// Tells those who wait how durable it is now.
+    pub(crate) fn reached(&self, now: Stage) {
+        if let Some(stage) = &self.stage {
+            stage.send_replace(now);
+        }
+    }
+
+    /// Bytes it is charged with.
+    pub(crate) fn charged(&self) -> usize {
+        self.charged.load(Relaxed)
+    }
+
+    /// Gives bytes back to the budgets.
+    pub(crate) fn release(&self, bytes: usize) {
+        self.queue.release(&self.charged, bytes);
+    }
+
+    fn push(self: &Arc<Self>, event: Event) {
+        self.queue.push(Queued { exchange: Arc::clone(self), event });
+    }
+}
+
+/// Whatever way an exchange leaves the pipeline, what it was charged with goes back to the budget.
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        self.release(self.charged());
+    }
+}
+
+const fn side(leg: Leg) -> usize {
+    if leg.is_request() { 0 } else { 1 }
+}

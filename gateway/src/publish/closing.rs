@@ -1,0 +1,83 @@
+//! The last message of an exchange: what it says, and how it names the messages before it.
+
+use verbatim_core::model::{Leg, RecordMode};
+use verbatim_core::ports::Sequence;
+use verbatim_proto::delta_encode;
+use verbatim_proto::v1::{Attempt, End, Head, Part, Piece};
+
+use super::leg_buffer::LegBuffer;
+use crate::capture::{EndFacts, Exchange, HeadFacts};
+
+/// A message names at most so many others: below 256 KiB however far apart they stand.
+pub(crate) const SEQUENCES: usize = 32 * 1024;
+
+/// Splits a list of sequences into what the end itself names, and manifest parts for the rest.
+pub(crate) fn sequence_lists(mut sequences: Vec<Sequence>) -> (Vec<u64>, Vec<Part>) {
+    // Appends in flight at the same time may have come in another order.
+    sequences.sort_unstable();
+    let here = sequences.len().min(SEQUENCES);
+    let manifests = sequences[here..]
+        .chunks(SEQUENCES)
+        .map(|chunk| Part { sequences: delta_encode(chunk.iter().copied()), ..Default::default() })
+        .collect();
+    (delta_encode(sequences[..here].iter().copied()), manifests)
+}
+
+/// The end of an exchange, but for the sequences.
+pub(super) fn end(
+    exchange: &Exchange,
+    facts: EndFacts,
+    heads: Vec<Head>,
+    legs: [&mut LegBuffer; 2],
+) -> (End, usize) {
+    let withheld = exchange.mode() != RecordMode::Full;
+    let mut pieces: Vec<Piece> = Vec::new();
+    let mut summaries = Vec::with_capacity(2);
+    let mut charge = 0;
+    for (leg, buffer) in [Leg::ClientRequest, Leg::ClientResponse].into_iter().zip(legs) {
+        let (last, leg_charge) = buffer.cut(usize::MAX);
+        charge += leg_charge;
+        let (kept_back, lost) = exchange.not_handed_over(leg);
+        summaries.push(buffer.summary(&last, kept_back, lost, withheld));
+        pieces.extend(last);
+    }
+    if let (Some(trailers), Some(response)) = (facts.trailers, summaries.last_mut()) {
+        response.trailers = trailers.into_headers();
+    }
+    let mut all_facts: std::collections::HashMap<_, _> =
+        facts.facts.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+    if withheld && let Some(asked) = exchange.asked().filter(|_| exchange.mode() == RecordMode::Meta) {
+        // The bodies that would tell are not recorded.
+        all_facts.extend(asked.model.clone().map(|model| ("model_asked".to_owned(), model)));
+        all_facts.extend(asked.stream.map(|stream| ("stream_asked".to_owned(), stream.to_string())));
+    }
+    let end = End {
+        outcome: u32::from(facts.outcome.number()),
+        status: facts.status.map(u32::from),
+        error: facts.error,
+        duration_us: facts.duration_us,
+        first_byte_us: facts.first_byte_us,
+        relay_us: facts.relay_us,
+        attempts: facts.attempts.into_iter().map(Attempt::from).collect(),
+        legs: summaries,
+        heads,
+        pieces,
+        sequences: Vec::new(),
+        notes: facts.notes,
+        facts: all_facts,
+        manifests: Vec::new(),
+        provider: facts.provider,
+    };
+    (end, charge)
+}
+
+/// A head as it is written.
+pub(super) fn head(facts: HeadFacts) -> Head {
+    Head {
+        leg: u32::from(facts.leg.number()),
+        version: facts.version.to_owned(),
+        status: Some(u32::from(facts.status)),
+        headers: facts.headers.into_headers(),
+        at_us: facts.at_us,
+    }
+}

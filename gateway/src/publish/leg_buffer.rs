@@ -1,0 +1,216 @@
+//! What of a leg waits to be published.
+
+use std::collections::VecDeque;
+
+use bytes::{Bytes, BytesMut};
+use verbatim_core::model::{ChunkTime, Leg};
+use verbatim_proto::piece;
+use verbatim_proto::v1::{LegSummary, Piece};
+
+use crate::capture::EVENT_BYTES;
+
+/// The chunks of one leg that no message carries yet, and the hash of all that came.
+#[derive(Debug)]
+pub(super) struct LegBuffer {
+    leg: Leg,
+    chunks: VecDeque<Chunk>,
+    waiting: usize,
+    came: u64,
+    next: u64,
+    gap: bool,
+    forfeited: u64,
+    /// Kept only once a part was cut off: a short body is hashed in one go.
+    hasher: Option<Box<blake3::Hasher>>,
+}
+
+#[derive(Debug)]
+struct Chunk {
+    offset: u64,
+    /// `None` for the rest of a chunk whose beginning was cut off.
+    at_us: Option<u64>,
+    bytes: Bytes,
+}
+
+impl LegBuffer {
+    pub(super) const fn new(leg: Leg) -> Self {
+        Self {
+            leg,
+            chunks: VecDeque::new(),
+            waiting: 0,
+            came: 0,
+            next: 0,
+            gap: false,
+            forfeited: 0,
+            hasher: None,
+        }
+    }
+
+    /// Takes a chunk in. A gap before it is a loss that the tee has counted.
+    pub(super) fn push(&mut self, offset: u64, at_us: u64, bytes: Bytes) {
+        self.gap |= offset != self.next;
+        self.next = offset + bytes.len() as u64;
+        self.came += bytes.len() as u64;
+        self.waiting += bytes.len();
+        self.chunks.push_back(Chunk { offset, at_us: Some(at_us), bytes });
+    }
+
+    /// Bytes that wait.
+    pub(super) const fn waiting(&self) -> usize {
+        self.waiting
+    }
+
+    /// Notes that bytes that were cut off will never be stored.
+    pub(super) const fn forfeit(&mut self, bytes: usize) {
+        self.forfeited += bytes as u64;
+    }
+
+    /// Cuts off the first consecutive bytes, at most `most`.
+    pub(super) fn cut_first(&mut self, most: usize) -> (Option<Piece>, usize) {
+        if self.chunks.is_empty() {
+            return (None, 0);
+        }
+        let (run, charge) = self.cut_run(most);
+        (Some(run), charge)
+    }
+
+    /// Cuts off at most `most` bytes as pieces; the other value is what they were charged with.
+    pub(super) fn cut(&mut self, most: usize) -> (Vec<Piece>, usize) {
+        let mut pieces = Vec::new();
+        let mut charge = 0;
+        let mut room = most;
+        while room > 0 && !self.chunks.is_empty() {
+            let (run, run_charge) = self.cut_run(room);
+            room -= run.data.len();
+            charge += run_charge;
+            pieces.push(run);
+        }
+        (pieces, charge)
+    }
+
+    /// Cuts off consecutive bytes: up to `most`, up to the next gap.
+    fn cut_run(&mut self, most: usize) -> (Piece, usize) {
+        let mut parts: Vec<Bytes> = Vec::new();
+        let mut times = Vec::new();
+        let mut length = 0;
+        let start = self.chunks.front().map_or(0, |chunk| chunk.offset);
+        while length < most
+            && let Some(chunk) = self.chunks.front_mut()
+            && chunk.offset == start + length as u64
+        {
+            if let Some(at_us) = chunk.at_us.take() {
+                times.push(ChunkTime { offset: chunk.offset, at_us });
+            }
+            let taken = chunk.bytes.split_to(chunk.bytes.len().min(most - length));
+            chunk.offset += taken.len() as u64;
+            length += taken.len();
+            parts.push(taken);
+            if chunk.bytes.is_empty() {
+                self.chunks.pop_front();
+            }
+        }
+        self.waiting -= length;
+        (piece(self.leg, start, join(parts, length), &times), length + times.len() * EVENT_BYTES)
+    }
+
+    /// Hashes pieces that go out before the leg's end is known.
+    pub(super) fn hash(&mut self, pieces: &[Piece]) {
+        if !pieces.is_empty() && !self.gap {
+            let hasher = self.hasher.get_or_insert_default();
+            pieces.iter().for_each(|piece| {
+                hasher.update(&piece.data);
+            });
+        }
+    }
+
+    /// What is known of the whole leg; `last` are the pieces that were not hashed yet, `withheld` and `lost` the
+    /// bytes that passed without being handed over.
+    pub(super) fn summary(
+        &mut self,
+        last: &[Piece],
+        withheld: u64,
+        lost: u64,
+        is_withheld: bool,
+    ) -> LegSummary {
+        let hash = if self.gap || withheld + lost > 0 {
+            Bytes::new()
+        } else {
+            let hash = match (self.hasher.is_some(), last) {
+                (false, []) => blake3::hash(b""),
+                (false, [only]) => blake3::hash(&only.data),
+                _ => {
+                    self.hash(last);
+                    self.hasher.get_or_insert_default().finalize()
+                }
+            };
+            Bytes::copy_from_slice(hash.as_bytes())
+        };
+        LegSummary {
+            leg: u32::from(self.leg.number()),
+            length: self.came + withheld + lost,
+            hash,
+            lost: lost + self.forfeited,
+            trailers: Vec::new(),
+            withheld: is_withheld,
+            stored_hash: Bytes::new(),
+        }
+    }
+}
+
+fn join(mut parts: Vec<Bytes>, length: usize) -> Bytes {
+    if parts.len() == 1 {
+        return parts.pop().unwrap_or_default();
+    }
+    let mut whole = BytesMut::with_capacity(length);
+    parts.iter().for_each(|part| whole.extend_from_slice(part));
+    whole.freeze()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use verbatim_proto::Assembly;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn whatever_is_cut_off_when_comes_together_and_hashes_right(
+            chunks in proptest::collection::vec((1usize..300, 0usize..500), 0..30),
+        ) {
+            let mut buffer = LegBuffer::new(Leg::ClientResponse);
+            let (mut assembly, mut sent, mut times, mut charged) = (Assembly::default(), Vec::new(), Vec::new(), 0);
+            for (at, (length, most)) in chunks.into_iter().enumerate() {
+                let bytes: Vec<u8> = (0..length).map(|index| (index + at) as u8).collect();
+                times.push(ChunkTime { offset: sent.len() as u64, at_us: at as u64 });
+                buffer.push(sent.len() as u64, at as u64, Bytes::from(bytes.clone()));
+                sent.extend(bytes);
+                let (pieces, charge) = buffer.cut(most);
+                prop_assert!(pieces.iter().map(|piece| piece.data.len()).sum::<usize>() <= most);
+                charged += charge;
+                buffer.hash(&pieces);
+                pieces.into_iter().for_each(|piece| assembly.add(piece));
+            }
+            let (last, charge) = buffer.cut(usize::MAX);
+            let summary = buffer.summary(&last, 0, 0, false);
+            last.into_iter().for_each(|piece| assembly.add(piece));
+            prop_assert_eq!(charged + charge, sent.len() + times.len() * EVENT_BYTES);
+            prop_assert_eq!(summary.length, sent.len() as u64);
+            prop_assert_eq!(summary.hash.as_ref(), blake3::hash(&sent).as_bytes());
+            let (bytes, timeline) = assembly.finish();
+            prop_assert_eq!(bytes.to_vec(), sent);
+            prop_assert_eq!(timeline.chunks, times);
+        }
+    }
+
+    #[test]
+    fn a_gap_parts_the_pieces_and_leaves_no_hash() {
+        let mut buffer = LegBuffer::new(Leg::ClientRequest);
+        buffer.push(0, 1, Bytes::from_static(b"ab"));
+        buffer.push(5, 2, Bytes::from_static(b"cd"));
+        let (pieces, _) = buffer.cut(100);
+        let offsets: Vec<_> = pieces.iter().map(|piece| (piece.offset, piece.data.len())).collect();
+        assert_eq!(offsets, [(0, 2), (5, 2)]);
+        let summary = buffer.summary(&pieces, 0, 3, false);
+        assert_eq!((summary.length, summary.lost, summary.hash.len()), (7, 3, 0));
+    }
+}

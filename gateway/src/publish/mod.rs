@@ -1,0 +1,12 @@
+//! Behind the queue: turns an exchange's events into messages of the capture log, and gets these into the log, or
+//! else into the spool.
+
+mod closing;
+mod lane;
+mod leg_buffer;
+mod machine;
+mod worker;
+
+pub(crate) use closing::sequence_lists;
+pub(crate) use lane::LaneName;
+pub(crate) use worker::{Publisher, PublisherConfig};

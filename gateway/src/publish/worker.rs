@@ -1,0 +1,394 @@
+//! Drives the machines: takes events off the queue, batches what they want to send, and appends it.
+
+use std::collections::{HashMap, VecDeque};
+use std::hash::{BuildHasherDefault, Hasher};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures_util::StreamExt;
+use futures_util::future::BoxFuture;
+use futures_util::stream::FuturesUnordered;
+use tokio::time::{sleep_until, timeout};
+use tokio_util::sync::CancellationToken;
+use verbatim_core::model::ExchangeId;
+use verbatim_core::ports::{CaptureLog, Message, PortError, PortResult, Sequence};
+
+use super::LaneName;
+use super::lane::Lane;
+use super::machine::{FLUSH_AFTER, Machine, Outgoing};
+use crate::capture::{Event, Queue, Queued, Stage};
+use crate::health::Gauges;
+
+/// Events gather for so long before they are looked at again: an append of many messages costs little more than
+/// one of one.
+const GATHER: Duration = Duration::from_millis(4);
+/// How often lanes that took nothing are looked at again.
+const RETRY: Duration = Duration::from_millis(25);
+const BATCH_MESSAGES: usize = 512;
+const BATCH_BYTES: usize = 4 << 20;
+/// Above this share of the budget, what a busy log can't take goes to the spool.
+const PRESSURE_PERCENT: usize = 50;
+
+/// What a publisher works with.
+pub(crate) struct PublisherConfig {
+    pub(crate) gateway: Arc<str>,
+    pub(crate) queue: Arc<Queue>,
+    pub(crate) gauges: Arc<Gauges>,
+    pub(crate) log: Arc<dyn CaptureLog>,
+    pub(crate) spool: Option<Arc<dyn CaptureLog>>,
+    pub(crate) spool_max_bytes: u64,
+    /// A message that is not confirmed for so long counts as not stored.
+    pub(crate) acknowledge: Duration,
+    /// When the end has come, what still waits has so long to get stored.
+    pub(crate) flush: Duration,
+}
+
+/// The publisher of one gateway.
+pub(crate) struct Publisher {
+    config: PublisherConfig,
+    machines: HashMap<ExchangeId, Tracked, BuildHasherDefault<IdHasher>>,
+    /// Exchanges that have something to send.
+    ready: VecDeque<ExchangeId>,
+    /// When to look at exchanges whose bytes wait for company; equal waits make it a queue.
+    due: VecDeque<(Instant, ExchangeId)>,
+    log: Lane,
+    spool: Option<Lane>,
+    appends: FuturesUnordered<BoxFuture<'static, Appended>>,
+    events: Vec<Queued>,
+}
+
+struct Tracked {
+    machine: Machine,
+    is_ready: bool,
+    is_timed: bool,
+}
+
+type Batch = Vec<(ExchangeId, Outgoing)>;
+
+struct Appended {
+    lane: LaneName,
+    batch: Batch,
+    results: Vec<PortResult<Sequence>>,
+}
+
+impl Publisher {
+    pub(crate) fn new(config: PublisherConfig) -> Self {
+        let log = Lane::new(LaneName::Log, Arc::clone(&config.log), Arc::clone(&config.gauges), u64::MAX);
+        let spool = config.spool.as_ref().map(|spool| {
+            Lane::new(LaneName::Spool, Arc::clone(spool), Arc::clone(&config.gauges), config.spool_max_bytes)
+        });
+        Self {
+            config,
+            machines: HashMap::default(),
+            ready: VecDeque::new(),
+            due: VecDeque::new(),
+            log,
+            spool,
+            appends: FuturesUnordered::new(),
+            events: Vec::new(),
+        }
+    }
+
+    /// Publishes until `stop` is cancelled; then what is left until it is stored, or the time for it is over.
+    pub(crate) async fn run(mut self, stop: CancellationToken) {
+        let mut gathered = Instant::now();
+        let mut deadline: Option<Instant> = None;
+        loop {
+            let wake = self.next_wake(deadline);
+            tokio::select! {
+                biased;
+                Some(appended) = self.appends.next(), if !self.appends.is_empty() => self.settle(appended),
+                () = self.config.queue.filled() => {
+                    // Only then are events let gather when they come one on the heels of the other.
+                    let since = gathered.elapsed();
+                    if since < GATHER && deadline.is_none() {
+                        self.gather(GATHER - since).await;
+                    }
+                    gathered = Instant::now();
+                }
+                () = sleep_until(wake.into()) => {}
+                () = stop.cancelled(), if deadline.is_none() => deadline = Some(Instant::now() + self.config.flush),
+            }
+            let now = Instant::now();
+            self.take_events(now);
+            self.wake_due(now);
+            self.dispatch(now);
+            let over = |deadline| self.machines.is_empty() || now >= deadline;
+            if deadline.is_some_and(over) {
+                return self.abandon();
+            }
+        }
+    }
+
+    /// Lets events gather, and settles what is confirmed meanwhile.
+    async fn gather(&mut self, time: Duration) {
+        let until = Instant::now() + time;
+        while let Ok(Some(appended)) = tokio::time::timeout_at(until.into(), self.appends.next()).await {
+            self.settle(appended);
+            self.dispatch(Instant::now());
+        }
+        sleep_until(until.into()).await;
+    }
+
+    fn next_wake(&self, deadline: Option<Instant>) -> Instant {
+        let now = Instant::now();
+        let due = self.due.front().map(|(at, _)| *at);
+        // Nothing under way will tell when a lane can be tried again.
+        let retry = (!self.ready.is_empty() && self.appends.is_empty()).then_some(now + RETRY);
+        [due, retry, deadline].into_iter().flatten().min().unwrap_or(now + Duration::from_secs(3600))
+    }
+
+    fn take_events(&mut self, now: Instant) {
+        let mut events = std::mem::take(&mut self.events);
+        self.config.queue.take(&mut events);
+        for Queued { exchange, event } in events.drain(..) {
+            let id = exchange.id();
+            if let Event::Start(facts) = event {
+                let machine = Machine::new(exchange, Arc::clone(&self.config.gateway), facts);
+                self.machines.insert(id, Tracked { machine, is_ready: false, is_timed: false });
+            } else if let Some(tracked) = self.machines.get_mut(&id) {
+                tracked.machine.event(event, now);
+            }
+            self.look_at(id, now);
+        }
+        // A burst's room is not kept for ever.
+        if events.capacity() > 1 << 16 {
+            events = Vec::new();
+        }
+        self.events = events;
+        self.config.gauges.unpublished.store(self.machines.len(), std::sync::atomic::Ordering::Relaxed);
+    }
+
+    /// Puts an exchange where it belongs: with those that have something to send, or those that wait for company.
+    fn look_at(&mut self, id: ExchangeId, now: Instant) {
+        let Some(tracked) = self.machines.get_mut(&id) else { return };
+        let machine = &tracked.machine;
+        let stuck = machine.is_failed() && machine.in_flight() == 0;
+        if !tracked.is_ready && (stuck || machine.has_next(now)) {
+            tracked.is_ready = true;
+            self.ready.push_back(id);
+        }
+        if !tracked.is_timed
+            && let Some(since) = machine.waiting_since()
+        {
+            tracked.is_timed = true;
+            self.due.push_back(((since + FLUSH_AFTER).max(now), id));
+        }
+    }
+
+    fn wake_due(&mut self, now: Instant) {
+        while self.due.front().is_some_and(|(at, _)| *at <= now)
+            && let Some((_, id)) = self.due.pop_front()
+        {
+            if let Some(tracked) = self.machines.get_mut(&id) {
+                tracked.is_timed = false;
+                // One that can't send although it is due is looked at again when what it waits for has come.
+                let waits = tracked.machine.waiting_since().is_some_and(|since| since + FLUSH_AFTER <= now);
+                if waits && !tracked.machine.has_next(now) {
+                    continue;
+                }
+            }
+            self.look_at(id, now);
+        }
+    }
+
+    /// Sends what can be sent.
+    fn dispatch(&mut self, now: Instant) {
+        let mut batches = [Vec::new(), Vec::new()];
+        let mut bytes = [0, 0];
+        for _ in 0..self.ready.len() {
+            if !self.log.has_room(now) && !self.spool.as_ref().is_some_and(|spool| spool.has_room(now)) {
+                break;
+            }
+            let Some(id) = self.ready.pop_front() else { break };
+            let Some(tracked) = self.machines.get_mut(&id) else { continue };
+            let pressed = self.config.queue.is_over(PRESSURE_PERCENT)
+                || tracked.machine.exchange().charged() > self.config.queue.limits().exchange / 2;
+            let Some(lane) = choose(&self.log, self.spool.as_ref(), &tracked.machine, pressed, now) else {
+                self.ready.push_back(id);
+                continue;
+            };
+            tracked.is_ready = false;
+            if lane != tracked.machine.lane() || tracked.machine.is_failed() {
+                tracked.machine.resume(lane);
+            }
+            let index = lane as usize;
+            while let Some(outgoing) = tracked.machine.next(now) {
+                bytes[index] += outgoing.payload.len();
+                batches[index].push((id, outgoing));
+                if batches[index].len() >= BATCH_MESSAGES || bytes[index] >= BATCH_BYTES {
+                    break;
+                }
+            }
+            self.look_at(id, now);
+            if batches[index].len() >= BATCH_MESSAGES || bytes[index] >= BATCH_BYTES {
+                self.append(lane, std::mem::take(&mut batches[index]));
+                bytes[index] = 0;
+            }
+        }
+        let [log, spool] = batches;
+        self.append(LaneName::Log, log);
+        self.append(LaneName::Spool, spool);
+    }
+
+    fn append(&mut self, lane: LaneName, batch: Batch) {
+        let Some(to) = lane_mut(&mut self.log, &mut self.spool, lane).filter(|_| !batch.is_empty()) else {
+            return;
+        };
+        to.begun();
+        let store = to.store();
+        let message = |(id, outgoing): &(ExchangeId, Outgoing)| Message {
+            kind: outgoing.kind(),
+            // In the spool all messages bear one name, so that a later process finds them whoever wrote them.
+            gateway: match lane {
+                LaneName::Log => self.config.gateway.to_string(),
+                LaneName::Spool => crate::spool::SPOOLED.to_owned(),
+            },
+            exchange: *id,
+            payload: outgoing.payload.clone(),
+        };
+        let messages: Vec<_> = batch.iter().map(message).collect();
+        let wait = self.config.acknowledge;
+        self.appends.push(Box::pin(async move {
+            let expected = batch.len();
+            let mut results = match timeout(wait, store.append(messages)).await {
+                Ok(results) => results,
+                Err(_) => Vec::new(),
+            };
+            let silent = || Err(PortError::transient("append", format!("not confirmed within {wait:?}")));
+            results.resize_with(expected, silent);
+            Appended { lane, batch, results }
+        }));
+    }
+
+    fn settle(&mut self, appended: Appended) {
+        let now = Instant::now();
+        let Appended { lane, batch, results } = appended;
+        let failure = results.iter().find_map(|result| result.as_ref().err());
+        let worked = !failure.is_some_and(|error| !matches!(error, PortError::Permanent(_)));
+        if let Some(to) = lane_mut(&mut self.log, &mut self.spool, lane) {
+            if let Some(error) = failure.filter(|_| to.is_up()) {
+                tracing::warn!(?lane, %error, "messages were not taken");
+            }
+            to.ended(worked, now);
+            let stored = batch.iter().zip(&results).filter(|(_, result)| result.is_ok());
+            to.wrote(stored.map(|((_, outgoing), _)| outgoing.payload.len()).sum());
+        }
+        for ((id, outgoing), result) in batch.into_iter().zip(results) {
+            let Some(tracked) = self.machines.get_mut(&id) else { continue };
+            let machine = &mut tracked.machine;
+            match result {
+                Ok(sequence) => {
+                    if machine.stored(&outgoing, sequence) {
+                        self.published(id, lane);
+                        continue;
+                    }
+                }
+                Err(PortError::Permanent(error)) => {
+                    tracing::error!(exchange = %id, %error, "a message can never be stored");
+                    if !machine.never_stored(outgoing) {
+                        machine.exchange().reached(Stage::Refused);
+                        self.config.gauges.count_unrecorded(1);
+                        self.machines.remove(&id);
+                        continue;
+                    }
+                }
+                Err(PortError::Transient(_) | PortError::Conflict(_)) => {
+                    machine.not_stored(outgoing);
+                    self.refuse_required(id);
+                }
+            }
+            self.look_at(id, now);
+        }
+    }
+
+    fn published(&mut self, id: ExchangeId, lane: LaneName) {
+        self.machines.remove(&id);
+        if lane == LaneName::Spool {
+            self.config.gauges.spooled.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        }
+    }
+
+    /// A call that waits for its start is told at once when neither lane takes it.
+    fn refuse_required(&self, id: ExchangeId) {
+        let spool_up = self.spool.as_ref().is_some_and(Lane::is_up);
+        if let Some(tracked) = self.machines.get(&id)
+            && !tracked.machine.is_started()
+            && !self.log.is_up()
+            && !spool_up
+        {
+            tracked.machine.exchange().reached(Stage::Refused);
+        }
+    }
+
+    /// The time is over: what is still here is lost, and counted.
+    fn abandon(self) {
+        for tracked in self.machines.values() {
+            let machine = &tracked.machine;
+            machine.exchange().reached(Stage::Refused);
+            if machine.is_started() {
+                self.config.gauges.count_lost(machine.waiting() as u64);
+            } else {
+                self.config.gauges.count_unrecorded(1);
+            }
+        }
+        if !self.machines.is_empty() {
+            let exchanges = self.machines.len();
+            tracing::error!(
+                exchanges,
+                "stopped before all records were stored: log and spool did not take them"
+            );
+        }
+    }
+}
+
+/// The lane to send on now; `None` where the exchange has to wait.
+fn choose(
+    log: &Lane,
+    spool: Option<&Lane>,
+    machine: &Machine,
+    pressed: bool,
+    now: Instant,
+) -> Option<LaneName> {
+    let spool_takes = spool.is_some_and(|spool| spool.has_room(now));
+    let settled = machine.in_flight() == 0;
+    match machine.lane() {
+        LaneName::Log => {
+            if log.has_room(now) && (log.is_up() || !spool_takes) && !(machine.is_failed() && spool_takes) {
+                return Some(LaneName::Log);
+            }
+            let give_up = machine.is_failed() || !log.is_up() || pressed;
+            (settled && spool_takes && give_up).then_some(LaneName::Spool)
+        }
+        LaneName::Spool if spool_takes => Some(LaneName::Spool),
+        LaneName::Spool => {
+            let spool_up = spool.is_some_and(Lane::is_up);
+            (settled && !machine.has_stored() && !spool_up && log.has_room(now)).then_some(LaneName::Log)
+        }
+    }
+}
+
+fn lane_mut<'a>(log: &'a mut Lane, spool: &'a mut Option<Lane>, name: LaneName) -> Option<&'a mut Lane> {
+    match name {
+        LaneName::Log => Some(log),
+        LaneName::Spool => spool.as_mut(),
+    }
+}
+
+/// The ids' random bits are hash enough.
+#[derive(Default)]
+struct IdHasher(u64);
+
+impl Hasher for IdHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for chunk in bytes.chunks(8) {
+            let mut word = [0; 8];
+            word[..chunk.len()].copy_from_slice(chunk);
+            self.0 = self.0.rotate_left(29) ^ u64::from_le_bytes(word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        }
+    }
+}

@@ -1,0 +1,248 @@
+//! An answer's body on its way to the caller.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::HeaderMap;
+use http_body::{Body, Frame, SizeHint};
+use tokio::time::timeout;
+use verbatim_core::model::{Leg, Outcome};
+
+use super::abort::Abort;
+use super::timers::Timers;
+use crate::capture::{Call, HeadBytes, Stage, Tee};
+use crate::upstream::{UpstreamBody, chain, is_reset};
+
+/// What the caller gets.
+pub(crate) enum AnswerBody {
+    /// An answer of the gateway's own.
+    Own(Option<Bytes>),
+    /// A provider's answer.
+    Relayed(Box<RelayedBody>),
+}
+
+/// A provider's answer: recorded as it passes, within its times, and accounted for however it ends.
+pub(crate) struct RelayedBody {
+    upstream: UpstreamBody,
+    tee: Tee,
+    call: Call,
+    timers: Timers,
+    in_flight: InFlight,
+    state: State,
+    /// Where the framing does not show that an answer was cut, the connection has to.
+    on_cut: OnCut,
+    durable_within: Duration,
+}
+
+/// How the caller's connection is told.
+pub(crate) struct OnCut {
+    pub(crate) reset: Arc<AtomicBool>,
+    /// Resetting the connection harms no other call, as it would with HTTP/2.
+    pub(crate) may_reset: bool,
+    /// Without a reset the caller would take the cut for the end.
+    pub(crate) must_reset: bool,
+}
+
+/// Counts a call as under way for as long as it lives.
+pub(crate) struct InFlight(pub(crate) Arc<crate::health::Gauges>);
+
+impl InFlight {
+    pub(crate) fn new(gauges: Arc<crate::health::Gauges>) -> Self {
+        gauges.in_flight.fetch_add(1, Relaxed);
+        Self(gauges)
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.in_flight.fetch_sub(1, Relaxed);
+    }
+}
+
+enum State {
+    Passing,
+    /// The last of it waits for the record to be durable.
+    Withheld {
+        last: Option<Frame<Bytes>>,
+        durable: Pin<Box<dyn Future<Output = bool> + Send>>,
+    },
+    /// What came before is on its way to the caller; then the answer is cut.
+    Cutting,
+    Over,
+}
+
+impl RelayedBody {
+    pub(crate) fn new(
+        upstream: UpstreamBody,
+        call: Call,
+        timers: Timers,
+        in_flight: InFlight,
+        on_cut: OnCut,
+        durable_within: Duration,
+    ) -> Self {
+        let tee = Tee::new(Arc::clone(call.exchange()), Leg::ClientResponse);
+        Self { upstream, tee, call, timers, in_flight, state: State::Passing, on_cut, durable_within }
+    }
+
+    /// Ends a call whose answer has no body.
+    pub(crate) fn end_empty(&mut self) {
+        self.upstream.release();
+        self.call.end_answered();
+        self.state = State::Over;
+    }
+
+    /// Whether nothing follows the head.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.upstream.is_end_stream()
+    }
+
+    pub(crate) const fn call(&self) -> &Call {
+        &self.call
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Abort>>> {
+        loop {
+            match &mut self.state {
+                State::Passing => {}
+                State::Over => return Poll::Ready(None),
+                State::Cutting => {
+                    self.state = State::Over;
+                    return Poll::Ready(Some(Err(Abort::Cut)));
+                }
+                State::Withheld { last, durable } => {
+                    let durable = ready!(durable.as_mut().poll(cx));
+                    let last = last.take();
+                    self.state = State::Over;
+                    if !durable {
+                        self.reset_if(self.on_cut.must_reset);
+                        return Poll::Ready(Some(Err(Abort::Unrecorded)));
+                    }
+                    return Poll::Ready(last.map(Ok));
+                }
+            }
+            let chunk = if self.tee.is_holding() {
+                ready!(self.tee.poll_held(cx))
+            } else {
+                match Pin::new(&mut self.upstream).poll_frame(cx) {
+                    Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
+                        Ok(chunk) => ready!(self.tee.poll_pass(cx, chunk)),
+                        Err(frame) => {
+                            if let Ok(trailers) = frame.into_trailers() {
+                                self.trailers(&trailers);
+                                return Poll::Ready(Some(Ok(Frame::trailers(trailers))));
+                            }
+                            continue;
+                        }
+                    },
+                    Poll::Ready(None) => {
+                        self.finish(None);
+                        continue;
+                    }
+                    Poll::Ready(Some(Err(error))) => {
+                        let reset = is_reset(&error);
+                        let message = format!("the provider broke the answer off: {}", chain(&error));
+                        return self.cut(cx, Outcome::UpstreamAborted, message, reset);
+                    }
+                    Poll::Pending => {
+                        let exchange = Arc::clone(self.call.exchange());
+                        let timed_out = ready!(self.timers.poll(cx, &exchange));
+                        return self.cut(cx, Outcome::TimedOut, timed_out.to_string(), false);
+                    }
+                }
+            };
+            if self.tee.offset() == chunk.len() as u64 {
+                self.call.first_byte();
+            }
+            // hyper asks no more once the announced length has passed.
+            if self.upstream.is_end_stream() {
+                let frame = self.finish(Some(Frame::data(chunk)));
+                match frame {
+                    Some(frame) => return Poll::Ready(Some(Ok(frame))),
+                    None => continue,
+                }
+            }
+            return Poll::Ready(Some(Ok(Frame::data(chunk))));
+        }
+    }
+
+    /// The answer came whole. Its last frame passes, unless the record has to be durable first.
+    fn finish(&mut self, last: Option<Frame<Bytes>>) -> Option<Frame<Bytes>> {
+        self.upstream.release();
+        self.call.end_answered();
+        if !self.call.exchange().is_required() {
+            self.state = State::Over;
+            return last;
+        }
+        let durable = durable(&self.call, self.durable_within);
+        self.state = State::Withheld { last, durable: Box::pin(durable) };
+        None
+    }
+
+    fn trailers(&mut self, trailers: &HeaderMap) {
+        let mut head = HeadBytes::with_capacity(trailers.len());
+        trailers.iter().for_each(|(name, value)| head.push(name.as_str(), value.as_bytes()));
+        self.call.note(|end| end.trailers = Some(head));
+    }
+
+    /// Breaks the answer off, once hyper had the chance to send what it has.
+    fn cut(
+        &mut self,
+        cx: &mut Context<'_>,
+        outcome: Outcome,
+        why: String,
+        reset: bool,
+    ) -> Poll<Option<Result<Frame<Bytes>, Abort>>> {
+        self.call.end(outcome, Some(why));
+        self.reset_if(reset || self.on_cut.must_reset);
+        self.state = State::Cutting;
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    fn reset_if(&self, reset: bool) {
+        if reset && self.on_cut.may_reset {
+            self.on_cut.reset.store(true, Relaxed);
+        }
+    }
+}
+
+/// Waits until all of a call's record is durable; `false` if it can't be, or not in time.
+pub(crate) fn durable(call: &Call, within: Duration) -> impl Future<Output = bool> + Send + use<> {
+    let durable = Arc::clone(call.exchange()).durable(Stage::Ended);
+    async move { timeout(within, durable).await.is_ok_and(|stage| stage == Stage::Ended) }
+}
+
+impl Body for AnswerBody {
+    type Data = Bytes;
+    type Error = Abort;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Abort>>> {
+        match &mut *self {
+            Self::Own(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
+            Self::Relayed(body) => body.poll(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Own(bytes) => bytes.is_none(),
+            Self::Relayed(body) => matches!(body.state, State::Over),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Own(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, Bytes::len) as u64),
+            Self::Relayed(body) if matches!(body.state, State::Passing) => body.upstream.size_hint(),
+            Self::Relayed(_) => SizeHint::default(),
+        }
+    }
+}

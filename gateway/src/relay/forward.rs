@@ -1,0 +1,349 @@
+//! A call's way to its provider and back.
+
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Instant;
+
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use http::request::Parts;
+use http::{HeaderMap, Method, Request, Response, StatusCode, Uri, Version};
+use hyper::body::Incoming;
+use tokio::time::timeout;
+use verbatim_core::model::{Attempt, Outcome, ProviderDialect, RecordMode};
+
+use super::answer::{Refusal, stamp};
+use super::answer_body::{InFlight, OnCut, RelayedBody, durable};
+use super::begin::Beginning;
+use super::timers::{TimedOut, Timers};
+use super::{AnswerBody, Peer, Relay, RequestBody, cors};
+use crate::capture::{Call, Stage};
+use crate::config::Provider;
+use crate::route::{Forward, Route, guess_dialect};
+use crate::target::target;
+use crate::upstream::{Failure, UpstreamBody};
+use crate::{caller, credentials, headers};
+
+/// A head longer than this is refused: providers refuse it too, and records are kept of heads.
+const HEAD_BYTES: usize = 64 * 1024;
+
+/// A call that may go on.
+pub(super) struct Admitted {
+    pub(super) call: Call,
+    pub(super) provider: Arc<Provider>,
+    pub(super) uri: Uri,
+    pub(super) method: Method,
+    /// The caller's HTTP version.
+    pub(super) version: Version,
+    /// The headers to forward.
+    pub(super) headers: HeaderMap,
+    pub(super) peer: Peer,
+    pub(super) began: Instant,
+}
+
+impl Relay {
+    /// Answers a call.
+    pub(crate) async fn serve(
+        self: Arc<Self>,
+        peer: Peer,
+        request: Request<Incoming>,
+    ) -> Response<AnswerBody> {
+        let began = Instant::now();
+        let origin = cors::allowed(&self.cors, request.headers());
+        if let Some(origin) = &origin
+            && cors::is_preflight(request.method(), request.headers())
+        {
+            return cors::preflight(origin.clone(), request.headers());
+        }
+        let mut answer = self.answer(peer, request, began).await;
+        if let Some(origin) = origin {
+            cors::admit(origin, answer.headers_mut());
+        }
+        answer
+    }
+
+    async fn answer(
+        self: &Arc<Self>,
+        peer: Peer,
+        mut request: Request<Incoming>,
+        began: Instant,
+    ) -> Response<AnswerBody> {
+        let method = request.method();
+        let get = *method == Method::GET || *method == Method::HEAD;
+        let path = request.uri().path();
+        let route = self.routes.find(get, path, request.headers());
+        if let Route::Own(endpoint) = route {
+            return self.own(endpoint, method);
+        }
+        let upgrade = headers::upgrade(request.headers()).cloned();
+        let leaves = upgrade.is_some().then(|| hyper::upgrade::on(&mut request));
+        let in_flight = InFlight::new(Arc::clone(&self.gauges));
+        let (head, body) = request.into_parts();
+        let (method, version) = (head.method.clone(), head.version);
+        let admitted = match self.admit(peer, began, head) {
+            Ok(admitted) => admitted,
+            Err((call, dialect, refusal)) => {
+                return self.refuse(call, dialect, &method, version, refusal).await;
+            }
+        };
+        if admitted.call.exchange().is_required() && !self.is_accepted(&admitted.call).await {
+            let message = "the call can't be recorded now, and this gateway forwards no call unrecorded";
+            let refusal = Refusal::refused(StatusCode::SERVICE_UNAVAILABLE, message);
+            let Admitted { call, provider, .. } = admitted;
+            return self.refuse(call, provider.dialect, &method, version, refusal).await;
+        }
+        match (upgrade, leaves) {
+            (Some(protocol), Some(leaves)) => self.tunnel(admitted, protocol, leaves, in_flight).await,
+            _ => self.forward(admitted, body, in_flight).await,
+        }
+    }
+
+    /// Whether a call is accepted: its start is durable.
+    async fn is_accepted(&self, call: &Call) -> bool {
+        let started = Arc::clone(call.exchange()).durable(Stage::Started);
+        let stage = timeout(self.durable_within(), started).await;
+        stage.is_ok_and(|stage| matches!(stage, Stage::Started | Stage::Ended))
+    }
+
+    /// Finds out where a call goes and whether it may; either way its record begins here.
+    fn admit(
+        &self,
+        peer: Peer,
+        began: Instant,
+        head: Parts,
+    ) -> Result<Admitted, (Call, ProviderDialect, Refusal)> {
+        let mode = caller::record_mode(&head.headers);
+        let path = head.uri.path();
+        let route = self.routes.find(false, path, &head.headers);
+        let (forward, session) = match route {
+            Route::Forward(forward) => {
+                let session = forward.session;
+                (Ok(forward), session)
+            }
+            Route::Refused { message, session } => (Err(message), session),
+            Route::Own(_) => (Err("this path is the gateway's own".to_owned()), None),
+        };
+        let checked = self.check(&head, &mode, forward);
+        let (provider, uri, refusal) = match checked {
+            Ok((provider, uri)) => (Some(provider), Some(uri), None),
+            Err((provider, refusal)) => (provider, None, Some(refusal)),
+        };
+        let dialect = match &provider {
+            Some(provider) => provider.dialect,
+            None => guess_dialect(path, &head.headers),
+        };
+        let call = self.begin(&Beginning {
+            peer: &peer,
+            began,
+            head: &head,
+            session,
+            // Of a call whose wish can't be read, as little as anybody may have wished.
+            mode: mode.unwrap_or(RecordMode::Off),
+            provider: provider.as_deref(),
+            dialect,
+            uri: uri.as_ref(),
+        });
+        if let Some(refusal) = refusal {
+            return Err((call, dialect, refusal));
+        }
+        let (Some(provider), Some(uri)) = (provider, uri) else {
+            let refusal = Refusal::refused(StatusCode::NOT_FOUND, "no provider takes this call");
+            return Err((call, dialect, refusal));
+        };
+        let Parts { method, uri: asked, version, mut headers, .. } = head;
+        let has_own = credentials::of_caller(&headers, asked.query()).is_some();
+        headers::strip_request(&mut headers);
+        if let Err(error) = credentials::settle(self.policy, &provider, has_own, &mut headers) {
+            return Err((call, dialect, Refusal::refused(StatusCode::UNAUTHORIZED, error)));
+        }
+        for (name, value) in &provider.headers {
+            headers.insert(name.clone(), value.expose().clone());
+        }
+        Ok(Admitted { call, provider, uri, method, version, headers, peer, began })
+    }
+
+    /// The provider and the URI to call there.
+    fn check(
+        &self,
+        head: &Parts,
+        mode: &Result<RecordMode, verbatim_core::model::UnknownWord>,
+        forward: Result<Forward<'_>, String>,
+    ) -> Result<(Arc<Provider>, Uri), (Option<Arc<Provider>>, Refusal)> {
+        let forward = match forward {
+            Ok(forward) => forward,
+            Err(message) => return Err((None, Refusal::refused(StatusCode::NOT_FOUND, message))),
+        };
+        let provider = forward.provider;
+        let refused = |status, message: &dyn std::fmt::Display| {
+            Err((Some(Arc::clone(&provider)), Refusal::refused(status, message)))
+        };
+        if let Err(error) = mode {
+            return refused(StatusCode::BAD_REQUEST, &format!("x-verbatim-record: {error}"));
+        }
+        let path = head.uri.path_and_query().filter(|path| path.as_str().starts_with('/'));
+        let Some(path) = path.filter(|_| head.method != Method::CONNECT) else {
+            let message =
+                "this is no forward proxy: send calls to its own address, with a path such as /v1/...";
+            return refused(StatusCode::METHOD_NOT_ALLOWED, &message);
+        };
+        let size = path.as_str().len() + headers::size(&head.headers);
+        if size > HEAD_BYTES {
+            let message = format!("the request's head has {size} bytes: at most {HEAD_BYTES} are taken");
+            return refused(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, &message);
+        }
+        match target(&provider, forward.path, path) {
+            Ok(uri) => Ok((provider, uri)),
+            Err(error) => refused(StatusCode::BAD_REQUEST, &error),
+        }
+    }
+
+    /// Forwards a call.
+    async fn forward(
+        self: &Arc<Self>,
+        admitted: Admitted,
+        body: Incoming,
+        in_flight: InFlight,
+    ) -> Response<AnswerBody> {
+        let exchange = Arc::clone(admitted.call.exchange());
+        let is_json = admitted.headers.get(CONTENT_TYPE).is_none_or(|value| {
+            let value = value.as_bytes();
+            value.windows(4).any(|window| window.eq_ignore_ascii_case(b"json"))
+        });
+        let scan = is_json && exchange.mode() != RecordMode::Off;
+        let mut request = Request::new(RequestBody::new(body, Arc::clone(&exchange), scan));
+        *request.method_mut() = admitted.method.clone();
+        *request.uri_mut() = admitted.uri.clone();
+        *request.headers_mut() = admitted.headers.clone();
+        let mut timers = Timers::new(admitted.began, self.timeouts);
+        let sent_us = exchange.progress();
+        let answered = {
+            let mut calling = pin!(self.upstream.call(request));
+            poll_fn(|cx| match calling.as_mut().poll(cx) {
+                Poll::Ready(Ok(response)) => Poll::Ready(Ok(response)),
+                Poll::Ready(Err(failure)) => Poll::Ready(Err(NoAnswer::Failure(failure))),
+                Poll::Pending => timers.poll(cx, &exchange).map(|out| Err(NoAnswer::TimedOut(out))),
+            })
+            .await
+        };
+        let head_us = exchange.progress();
+        timers.answered();
+        match answered {
+            Ok(response) => self.relay(admitted, response, timers, in_flight, [sent_us, head_us]).await,
+            Err(no_answer) => self.no_answer(admitted, no_answer, sent_us).await,
+        }
+    }
+
+    /// Passes a provider's answer on.
+    pub(super) async fn relay(
+        &self,
+        admitted: Admitted,
+        response: Response<UpstreamBody>,
+        timers: Timers,
+        in_flight: InFlight,
+        [sent_us, head_us]: [u64; 2],
+    ) -> Response<AnswerBody> {
+        let Admitted { mut call, provider, uri, version, peer, .. } = admitted;
+        let (mut head, upstream) = response.into_parts();
+        let status = head.status.as_u16();
+        let relay_us = self.answered(&mut call, &provider, &uri, status, [sent_us, head_us]);
+        headers::strip_response(&mut head.headers);
+        stamp(&mut head.headers, call.exchange().id(), relay_us);
+        call.answer_head(version, status, &head.headers, &self.redactor);
+        let on_cut = OnCut {
+            reset: peer.reset,
+            may_reset: version < Version::HTTP_2,
+            must_reset: version < Version::HTTP_11 && !head.headers.contains_key(CONTENT_LENGTH),
+        };
+        let mut body = RelayedBody::new(upstream, call, timers, in_flight, on_cut, self.durable_within());
+        if body.is_empty() {
+            body.end_empty();
+            // Where nothing follows, the head is the end that waits for the record.
+            if body.call().exchange().is_required() && !durable(body.call(), self.durable_within()).await {
+                let mut answer = super::answer::json_answer(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    crate::errors::error_body(
+                        provider.dialect,
+                        StatusCode::SERVICE_UNAVAILABLE,
+                        "the call was answered, but its record could not be kept",
+                    ),
+                );
+                stamp(answer.headers_mut(), body.call().exchange().id(), relay_us);
+                return answer;
+            }
+        }
+        let mut answer = Response::new(AnswerBody::Relayed(Box::new(body)));
+        *answer.status_mut() = head.status;
+        *answer.headers_mut() = head.headers;
+        answer
+    }
+
+    /// Notes that a provider answered; gives the microseconds that the relay itself took so far.
+    pub(super) fn answered(
+        &self,
+        call: &mut Call,
+        provider: &Provider,
+        uri: &Uri,
+        status: u16,
+        [sent_us, head_us]: [u64; 2],
+    ) -> u64 {
+        let relay_us = sent_us + call.exchange().now_us().saturating_sub(head_us);
+        let url = if call.exchange().mode() == RecordMode::Off { String::new() } else { self.shown(uri) };
+        call.attempt(Attempt {
+            provider: provider.name.clone(),
+            url,
+            status: Some(status),
+            error: None,
+            started_us: sent_us,
+            ended_us: Some(head_us),
+        });
+        call.note(|end| end.relay_us = Some(relay_us));
+        relay_us
+    }
+
+    /// Tells the caller that its provider gave no answer.
+    pub(super) async fn no_answer(
+        &self,
+        mut admitted: Admitted,
+        no_answer: NoAnswer,
+        sent_us: u64,
+    ) -> Response<AnswerBody> {
+        let exchange = Arc::clone(admitted.call.exchange());
+        let message = no_answer.to_string();
+        let url = if exchange.mode() == RecordMode::Off { String::new() } else { self.shown(&admitted.uri) };
+        admitted.call.attempt(Attempt {
+            provider: admitted.provider.name.clone(),
+            url,
+            status: None,
+            error: Some(message.clone()),
+            started_us: sent_us,
+            ended_us: Some(exchange.now_us()),
+        });
+        if exchange.is_client_gone() {
+            admitted
+                .call
+                .end(Outcome::ClientAborted, Some("the caller left while it was sending".to_owned()));
+        }
+        let (status, outcome) = match no_answer {
+            NoAnswer::TimedOut(_) | NoAnswer::Failure(Failure::ConnectTimeout(_)) => {
+                (StatusCode::GATEWAY_TIMEOUT, Outcome::TimedOut)
+            }
+            NoAnswer::Failure(_) => (StatusCode::BAD_GATEWAY, Outcome::UpstreamAborted),
+        };
+        let message = format!("{}: {message}", admitted.provider.name);
+        let refusal = Refusal { status, outcome, message };
+        let Admitted { call, provider, method, version, .. } = admitted;
+        self.refuse(call, provider.dialect, &method, version, refusal).await
+    }
+}
+
+/// Why no answer's head came.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum NoAnswer {
+    /// The provider's fault, or the way's.
+    #[error(transparent)]
+    Failure(Failure),
+    /// It took too long.
+    #[error(transparent)]
+    TimedOut(TimedOut),
+}

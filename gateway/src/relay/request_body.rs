@@ -1,0 +1,102 @@
+//! A request's body on its way to the provider.
+
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use verbatim_core::model::Leg;
+
+use crate::capture::{Exchange, Tee, settle_scan};
+use crate::scan::Scan;
+
+/// What the caller sends, recorded as it passes, and looked through for what it asks for.
+pub(crate) struct RequestBody {
+    incoming: Option<Incoming>,
+    tee: Tee,
+    scan: Option<Box<Scan>>,
+}
+
+impl RequestBody {
+    /// A body that is recorded; with `scan`, it is JSON.
+    pub(crate) fn new(incoming: Incoming, exchange: std::sync::Arc<Exchange>, scan: bool) -> Self {
+        let scan = (scan && !incoming.is_end_stream()).then(Box::default);
+        let mut body = Self { incoming: Some(incoming), tee: Tee::new(exchange, Leg::ClientRequest), scan };
+        if body.is_end_stream() {
+            body.finished();
+        }
+        body
+    }
+
+    /// No body.
+    pub(crate) fn empty(exchange: std::sync::Arc<Exchange>) -> Self {
+        exchange.request_done();
+        Self { incoming: None, tee: Tee::new(exchange, Leg::ClientRequest), scan: None }
+    }
+
+    fn finished(&mut self) {
+        if let Some(scan) = self.scan.take() {
+            settle_scan(self.tee.exchange(), &scan);
+        }
+        self.tee.exchange().request_done();
+    }
+
+    fn look_at(&mut self, chunk: &[u8]) {
+        if let Some(scan) = &mut self.scan {
+            scan.feed(chunk);
+            if scan.is_done() {
+                settle_scan(self.tee.exchange(), scan);
+                self.scan = None;
+            }
+        }
+    }
+}
+
+impl Body for RequestBody {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let this = &mut *self;
+        let chunk = if this.tee.is_holding() {
+            ready!(this.tee.poll_held(cx))
+        } else {
+            let Some(incoming) = &mut this.incoming else { return Poll::Ready(None) };
+            let frame = match ready!(Pin::new(incoming).poll_frame(cx)) {
+                Some(Ok(frame)) => frame,
+                Some(Err(error)) => {
+                    this.tee.exchange().client_gone();
+                    return Poll::Ready(Some(Err(error)));
+                }
+                None => {
+                    this.finished();
+                    return Poll::Ready(None);
+                }
+            };
+            match frame.into_data() {
+                Ok(chunk) => {
+                    this.look_at(&chunk);
+                    ready!(this.tee.poll_pass(cx, chunk))
+                }
+                Err(trailers) => return Poll::Ready(Some(Ok(trailers))),
+            }
+        };
+        if this.is_end_stream() {
+            this.finished();
+        }
+        Poll::Ready(Some(Ok(Frame::data(chunk))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        !self.tee.is_holding() && self.incoming.as_ref().is_none_or(Body::is_end_stream)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        // A chunk that is held back was taken off what is left; hyper asks before the first.
+        self.incoming.as_ref().map_or_else(|| SizeHint::with_exact(0), Body::size_hint)
+    }
+}
