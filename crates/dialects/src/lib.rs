@@ -15,6 +15,8 @@ mod errors;
 pub mod estimate;
 pub mod frames;
 mod gemini;
+#[cfg(test)]
+mod golden;
 mod json;
 mod language;
 mod multipart;
