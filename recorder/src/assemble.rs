@@ -28,14 +28,18 @@ pub(crate) fn is_complete(collected: &Collected) -> bool {
 }
 
 fn missing(collected: &Collected, summary: &v1::LegSummary) -> u64 {
-    let assembly = u8::try_from(summary.leg).ok().and_then(Leg::from_number).and_then(|leg| collected.legs.get(&leg));
+    let assembly =
+        u8::try_from(summary.leg).ok().and_then(Leg::from_number).and_then(|leg| collected.legs.get(&leg));
     assembly.map_or(summary.length, |assembly| {
         assembly.holes(summary.length).iter().map(|hole| hole.end - hole.start).sum()
     })
 }
 
 /// Puts the legs of an ended exchange together and judges them by what its end says.
-pub(crate) fn ended(legs: impl IntoIterator<Item = (Leg, Assembly)>, summaries: &[v1::LegSummary]) -> Assembled {
+pub(crate) fn ended(
+    legs: impl IntoIterator<Item = (Leg, Assembly)>,
+    summaries: &[v1::LegSummary],
+) -> Assembled {
     let mut out = Assembled {
         bodies: Vec::new(),
         trailers: Headers::default(),
@@ -161,7 +165,8 @@ mod tests {
 
     #[test]
     fn declared_losses_are_partial_and_undeclared_ones_damaged() {
-        let declared = ended(assembly(&[(0, "abc")]), &[v1::LegSummary { hash: Bytes::new(), ..summary(6, "", 3) }]);
+        let declared =
+            ended(assembly(&[(0, "abc")]), &[v1::LegSummary { hash: Bytes::new(), ..summary(6, "", 3) }]);
         assert_eq!(declared.integrity, Integrity::Partial);
         assert_eq!(declared.bodies[0].info.lost, 3);
         let undeclared = ended(assembly(&[(0, "abc")]), &[summary(6, "abcdef", 0)]);
@@ -171,7 +176,10 @@ mod tests {
 
     #[test]
     fn wrong_bytes_and_bytes_too_many_are_damage() {
-        for bad in [ended(assembly(&[(0, "abX")]), &[summary(3, "abc", 0)]), ended(assembly(&[(0, "abcd")]), &[summary(3, "abc", 0)])] {
+        for bad in [
+            ended(assembly(&[(0, "abX")]), &[summary(3, "abc", 0)]),
+            ended(assembly(&[(0, "abcd")]), &[summary(3, "abc", 0)]),
+        ] {
             assert_eq!(bad.integrity, Integrity::Damaged);
             assert_eq!(bad.faults.len(), 1);
         }

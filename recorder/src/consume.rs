@@ -74,8 +74,11 @@ pub(crate) async fn run(config: RecorderConfig, ports: Ports, token: Cancellatio
             }
             Err(error) => return Err(error),
         };
-        if deliveries.is_empty() && token.is_cancelled() && commits.is_empty() {
-            break;
+        if deliveries.is_empty() && token.is_cancelled() {
+            // What is being committed may be handed back: only when that is done, too, the log is empty.
+            let Some(joined) = commits.join_next().await else { break };
+            wait = after(Some(joined), wait)?;
+            continue;
         }
         let taken = sort_out(&ports, deliveries).await?;
         for batch in batches(taken, config.batch_bytes) {
@@ -203,7 +206,8 @@ async fn try_archive(ports: &Ports, batch: Vec<Taken>) -> PortResult<()> {
         if record.exchange.integrity == Integrity::Damaged {
             let reason = record.heads.notes.join("; ");
             tracing::error!(exchange = %record.exchange.id, reason, "an exchange is damaged");
-            let letter = DeadLetter { sequence: delivery.sequence, message: delivery.message.clone(), reason };
+            let letter =
+                DeadLetter { sequence: delivery.sequence, message: delivery.message.clone(), reason };
             ports.log.dead_letter(vec![letter]).await?;
         }
         commits.push(Commit { record });
@@ -286,4 +290,3 @@ pub(crate) async fn splice(ports: &Ports, one: &mut Collected) -> PortResult<()>
     one.add_archived(exchange, heads, bodies);
     Ok(())
 }
-

@@ -51,7 +51,11 @@ pub enum RecorderError {
 
 /// Runs until `token` is cancelled; then goes on until the log's ends are archived, at most for
 /// [`RecorderConfig::drain`].
-pub async fn run(config: RecorderConfig, ports: Ports, token: CancellationToken) -> Result<(), RecorderError> {
+pub async fn run(
+    config: RecorderConfig,
+    ports: Ports,
+    token: CancellationToken,
+) -> Result<(), RecorderError> {
     let mut tasks = JoinSet::new();
     tasks.spawn(consume::run(config.clone(), ports.clone(), token.clone()));
     tasks.spawn(watch::run(config.clone(), ports.clone(), token.clone()));
@@ -61,7 +65,8 @@ pub async fn run(config: RecorderConfig, ports: Ports, token: CancellationToken)
     // Whichever fails first stops the others: half a recorder would look alive.
     let mut result = Ok(());
     while let Some(joined) = tasks.join_next().await {
-        let failed = joined.map_err(RecorderError::from).and_then(|done| done.map_err(RecorderError::from)).err();
+        let failed =
+            joined.map_err(RecorderError::from).and_then(|done| done.map_err(RecorderError::from)).err();
         if let Some(error) = failed {
             token.cancel();
             result = result.and(Err(error));

@@ -2,8 +2,8 @@
 //! tables; takes CPU time, so it runs on blocking threads.
 
 use verbatim_core::model::{
-    Attempt, Caller, Dialect, Exchange, ExchangeHeads, ExchangeRecord, Headers, Integrity, Leg, LegBody, LegInfo,
-    MessageHead, Outcome, ProviderDialect, RecordMode, Timestamp, Usage,
+    Attempt, Caller, Dialect, Exchange, ExchangeHeads, ExchangeRecord, Headers, Integrity, Leg, LegBody,
+    LegInfo, MessageHead, Outcome, ProviderDialect, RecordMode, Timestamp, Usage,
 };
 use verbatim_dialects::{ExchangeView, Reading, text};
 use verbatim_proto::v1::{self, End, Start};
@@ -25,7 +25,12 @@ pub(crate) fn so_far(mut collected: Collected, outcome: Outcome) -> ExchangeReco
     build(collected, None, assembled, outcome)
 }
 
-fn build(collected: Collected, end: Option<End>, assembled: Assembled, without_end: Outcome) -> ExchangeRecord {
+fn build(
+    collected: Collected,
+    end: Option<End>,
+    assembled: Assembled,
+    without_end: Outcome,
+) -> ExchangeRecord {
     let Collected { id, gateway, start, mut heads, mut notes, .. } = collected;
     let mut integrity = assembled.integrity;
     if start.is_none() {
@@ -33,10 +38,7 @@ fn build(collected: Collected, end: Option<End>, assembled: Assembled, without_e
         notes.push("its start is missing".to_owned());
     }
     notes.extend(assembled.faults.iter().cloned());
-    let start = start.unwrap_or_else(|| Start {
-        began_unix_us: id.time().as_unix_us(),
-        ..Start::default()
-    });
+    let start = start.unwrap_or_else(|| Start { began_unix_us: id.time().as_unix_us(), ..Start::default() });
     let ended = end.is_some();
     let end = end.unwrap_or_default();
     notes.extend(end.notes.iter().cloned());
@@ -46,18 +48,19 @@ fn build(collected: Collected, end: Option<End>, assembled: Assembled, without_e
         headers: v1::read_headers(start.headers.clone()),
         ..MessageHead::default()
     };
-    let response_head = heads.remove(&Leg::ClientResponse).map(|head| MessageHead {
-        trailers: assembled.trailers.clone(),
-        ..MessageHead::from(head)
-    });
-    let provider_dialect = number(start.provider_dialect, ProviderDialect::from_number).unwrap_or(ProviderDialect::Raw);
+    let response_head = heads
+        .remove(&Leg::ClientResponse)
+        .map(|head| MessageHead { trailers: assembled.trailers.clone(), ..MessageHead::from(head) });
+    let provider_dialect =
+        number(start.provider_dialect, ProviderDialect::from_number).unwrap_or(ProviderDialect::Raw);
     let dialect = verbatim_dialects::detect(provider_dialect, &start.method, &start.path);
     let status = if ended {
         end.status.and_then(|code| u16::try_from(code).ok())
     } else {
         response_head.as_ref().and_then(|head| head.status)
     };
-    let told = if ended { number(end.outcome, Outcome::from_number).unwrap_or(without_end) } else { without_end };
+    let told =
+        if ended { number(end.outcome, Outcome::from_number).unwrap_or(without_end) } else { without_end };
 
     let no_headers = Headers::default();
     let reading = verbatim_dialects::read(&ExchangeView {
@@ -81,11 +84,7 @@ fn build(collected: Collected, end: Option<End>, assembled: Assembled, without_e
     let facts = Facts { start: &start, end: &end, ended, assembled: &assembled, reading: &reading, dialect };
     let usage = facts.usage();
     let provider = if end.provider.is_empty() { start.provider.clone() } else { end.provider.clone() };
-    let cost = price::cost(
-        &provider,
-        [reading.model_served.as_deref(), facts.model_asked()],
-        &usage,
-    );
+    let cost = price::cost(&provider, [reading.model_served.as_deref(), facts.model_asked()], &usage);
     let exchange = Exchange {
         id,
         gateway,
@@ -174,7 +173,12 @@ impl Facts<'_> {
         }
         let generates = matches!(
             self.dialect,
-            Dialect::OpenaiChat | Dialect::OpenaiResponses | Dialect::OpenaiOther | Dialect::Anthropic | Dialect::Gemini | Dialect::Ollama
+            Dialect::OpenaiChat
+                | Dialect::OpenaiResponses
+                | Dialect::OpenaiOther
+                | Dialect::Anthropic
+                | Dialect::Gemini
+                | Dialect::Ollama
         );
         if !generates || !self.ended || self.reading.error.is_some() {
             return Usage::default();
@@ -210,7 +214,8 @@ impl Facts<'_> {
 
     fn wire_bytes(&self, leg: Leg) -> u64 {
         let summary = self.end.legs.iter().find(|summary| summary.leg == u32::from(leg.number()));
-        let known = self.assembled.bodies.iter().find(|body| body.info.leg == leg).map(|body| body.info.length);
+        let known =
+            self.assembled.bodies.iter().find(|body| body.info.leg == leg).map(|body| body.info.length);
         summary.map(|summary| summary.length).or(known).unwrap_or(0)
     }
 

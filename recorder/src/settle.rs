@@ -36,7 +36,9 @@ pub(crate) async fn run(config: RecorderConfig, ports: Ports, token: Cancellatio
     while !token.is_cancelled() {
         match look(&config, &ports, &mut memory).await {
             Ok(()) => {}
-            Err(error) if error.is_transient() => tracing::warn!(%error, "can't look after open exchanges now"),
+            Err(error) if error.is_transient() => {
+                tracing::warn!(%error, "can't look after open exchanges now")
+            }
             Err(error) => return Err(error),
         }
         tokio::select! { () = tokio::time::sleep(config.settle_every) => {}, () = token.cancelled() => {} }
@@ -58,7 +60,8 @@ async fn look(config: &RecorderConfig, ports: &Ports, memory: &mut Memory) -> Po
             break;
         }
     }
-    let known: std::collections::HashSet<ExchangeId> = gateways.values().flatten().map(|open| open.id).collect();
+    let known: std::collections::HashSet<ExchangeId> =
+        gateways.values().flatten().map(|open| open.id).collect();
     memory.checkpoints.retain(|id, _| known.contains(id));
     memory.died_at.retain(|gateway, _| gateways.contains_key(gateway));
     for (gateway, open) in gateways {
@@ -72,7 +75,12 @@ async fn look(config: &RecorderConfig, ports: &Ports, memory: &mut Memory) -> Po
 }
 
 /// Once every end that a dead gateway can have written is archived, what is still open of it has none.
-async fn settle(ports: &Ports, memory: &mut Memory, gateway: &str, open: Vec<OpenExchange>) -> PortResult<()> {
+async fn settle(
+    ports: &Ports,
+    memory: &mut Memory,
+    gateway: &str,
+    open: Vec<OpenExchange>,
+) -> PortResult<()> {
     let floors = ports.log.floors().await?;
     let died_at = *memory.died_at.entry(gateway.to_owned()).or_insert(floors.last);
     if floors.recorder < died_at {
@@ -119,7 +127,8 @@ async fn archive(
     last: Sequence,
     outcome: Outcome,
 ) -> PortResult<Vec<ExchangeId>> {
-    let mut waiting: BTreeMap<ExchangeId, Sequence> = open.into_iter().map(|open| (open.id, open.sequence)).collect();
+    let mut waiting: BTreeMap<ExchangeId, Sequence> =
+        open.into_iter().map(|open| (open.id, open.sequence)).collect();
     let mut done = Vec::new();
     while !waiting.is_empty() {
         let mut gathered = gather(ports, gateway, &waiting, last).await?;
@@ -128,12 +137,16 @@ async fn archive(
         }
         let ids: Vec<ExchangeId> = gathered.keys().copied().collect();
         let built = tokio::task::spawn_blocking(move || {
-            gathered.into_values().map(|one| Commit { record: record::so_far(one, outcome) }).collect::<Vec<_>>()
+            gathered
+                .into_values()
+                .map(|one| Commit { record: record::so_far(one, outcome) })
+                .collect::<Vec<_>>()
         });
-        let commits = built.await.map_err(|error| PortError::permanent("assembling open exchanges", error))?;
+        let commits =
+            built.await.map_err(|error| PortError::permanent("assembling open exchanges", error))?;
         ports.archive.commit(commits).await?;
         ports.committed.notify_one();
-        ids.iter().for_each(|id| drop(waiting.remove(id)));
+        waiting.retain(|id, _| !ids.contains(id));
         if outcome == Outcome::Running {
             let advanced: Vec<OpenExchange> = ids
                 .iter()

@@ -27,7 +27,10 @@ async fn a_short_exchange_is_archived_whole_and_purged_from_the_log() {
     let (exchange, heads) = bed.archive.get(id).await.unwrap().unwrap();
     assert_eq!((exchange.outcome, exchange.integrity), (Outcome::Completed, Integrity::Whole));
     assert_eq!(exchange.model_served.as_deref(), Some("gpt-4o-mini"));
-    assert_eq!((exchange.usage.input_tokens, exchange.usage.provenance), (Some(9), Some(Provenance::Provider)));
+    assert_eq!(
+        (exchange.usage.input_tokens, exchange.usage.provenance),
+        (Some(9), Some(Provenance::Provider))
+    );
     assert_eq!((exchange.asked_preview.as_str(), exchange.answered_preview.as_str()), ("Hello", "Hi there"));
     assert!(exchange.cost_micros.is_some());
     assert_eq!(heads.legs.len(), 2);
@@ -83,7 +86,8 @@ async fn bytes_that_do_not_match_their_hash_are_archived_as_damaged_and_kept_as_
     let id = ExchangeId::mint();
     let first = bed.append(start(id, REQUEST)).await;
     let wrong = LegSummary { hash: Bytes::from_static(&[7; 32]), ..summary(Leg::ClientRequest, REQUEST) };
-    bed.append(end_with(id, End { sequences: delta_encode([first]), legs: vec![wrong], ..plain_end() })).await;
+    bed.append(end_with(id, End { sequences: delta_encode([first]), legs: vec![wrong], ..plain_end() }))
+        .await;
     bed.start();
     bed.wait_for_rank(id, Rank::Damaged).await;
     let (exchange, heads) = bed.archive.get(id).await.unwrap().unwrap();
@@ -155,7 +159,12 @@ async fn an_end_that_comes_after_its_exchange_was_settled_and_purged_completes_i
     bed.append(end(id, &[first, second, third], false)).await;
     bed.wait_for_rank(id, Rank::Complete).await;
     let (exchange, heads) = bed.archive.get(id).await.unwrap().unwrap();
-    assert_eq!((exchange.integrity, exchange.method.as_str()), (Integrity::Whole, "POST"), "{:?}", heads.notes);
+    assert_eq!(
+        (exchange.integrity, exchange.method.as_str()),
+        (Integrity::Whole, "POST"),
+        "{:?}",
+        heads.notes
+    );
     assert_eq!(body(&bed.archive, id, Leg::ClientRequest).await, REQUEST);
     assert_eq!(body(&bed.archive, id, Leg::ClientResponse).await, ANSWER);
     bed.stop().await;

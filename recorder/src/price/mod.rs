@@ -33,7 +33,8 @@ struct Table {
 }
 
 static TABLE: LazyLock<Table> = LazyLock::new(|| {
-    let file: Value = serde_json::from_str(include_str!("table.json")).expect("a test reads the embedded table");
+    let file: Value =
+        serde_json::from_str(include_str!("table.json")).expect("a test reads the embedded table");
     let models = file["models"].as_object().into_iter().flatten();
     Table {
         version: file["version"].as_str().unwrap_or_default().to_owned(),
@@ -90,15 +91,19 @@ fn find(provider: &str, model: &str) -> Option<Price> {
 /// `gpt-4o-2024-07-18` and `claude-x-20250929` without their dates.
 fn without_date(model: &str) -> &str {
     let is_digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    if let Some((name, date)) = model.rsplit_once('-') {
-        if date.len() == 8 && is_digits(date) {
-            return name;
-        }
+    if let Some((name, date)) = model.rsplit_once('-')
+        && date.len() == 8
+        && is_digits(date)
+    {
+        return name;
     }
     let mut parts = model.rsplitn(4, '-');
     match (parts.next(), parts.next(), parts.next(), parts.next()) {
         (Some(day), Some(month), Some(year), Some(name))
-            if day.len() == 2 && month.len() == 2 && year.len() == 4 && [day, month, year].into_iter().all(is_digits) =>
+            if day.len() == 2
+                && month.len() == 2
+                && year.len() == 4
+                && [day, month, year].into_iter().all(is_digits) =>
         {
             name
         }
@@ -122,7 +127,8 @@ mod tests {
 
     #[test]
     fn a_dated_model_costs_what_its_name_does() {
-        let dated = cost("openai", [Some("gpt-4o-mini-2024-07-18"), None], &usage(1_000_000, 1_000_000)).unwrap();
+        let dated =
+            cost("openai", [Some("gpt-4o-mini-2024-07-18"), None], &usage(1_000_000, 1_000_000)).unwrap();
         let plain = cost("openai", [Some("gpt-4o-mini"), None], &usage(1_000_000, 1_000_000)).unwrap();
         assert_eq!(dated, plain);
         assert_eq!(plain.micros, 750_000);

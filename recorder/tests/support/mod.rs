@@ -7,7 +7,7 @@ use bytes::Bytes;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use verbatim_archive_sqlite::SqliteArchive;
+use verbatim_archive_sqlite::{ArchiveOptions, SqliteArchive};
 use verbatim_core::model::{ChunkTime, ExchangeId, Leg, Outcome, Rank};
 use verbatim_core::ports::{Archive, CaptureLog, Message, MessageKind, Sequence, SystemClock};
 use verbatim_proto::v1::{End, LegSummary, Part, Start, envelope};
@@ -15,23 +15,28 @@ use verbatim_proto::{delta_encode, encode, piece};
 use verbatim_recorder::{Ports, RecorderConfig, RecorderError};
 use verbatim_testkit::MemoryLog;
 
-pub const GATEWAY: &str = "gateway-1";
-pub const REQUEST: &str = r#"{"model":"gpt-4o-mini","messages":[{"role":"user","content":"Hello"}]}"#;
-pub const ANSWER: &str = r#"{"id":"c1","object":"chat.completion","model":"gpt-4o-mini","choices":[{"index":0,"message":{"role":"assistant","content":"Hi there"},"finish_reason":"stop"}],"usage":{"prompt_tokens":9,"completion_tokens":2,"total_tokens":11}}"#;
+pub(crate) const GATEWAY: &str = "gateway-1";
+pub(crate) const REQUEST: &str = r#"{"model":"gpt-4o-mini","messages":[{"role":"user","content":"Hello"}]}"#;
+pub(crate) const ANSWER: &str = r#"{"id":"c1","object":"chat.completion","model":"gpt-4o-mini","choices":[{"index":0,"message":{"role":"assistant","content":"Hi there"},"finish_reason":"stop"}],"usage":{"prompt_tokens":9,"completion_tokens":2,"total_tokens":11}}"#;
 
-pub struct Bed {
-    pub log: Arc<MemoryLog>,
-    pub archive: Arc<dyn Archive>,
-    pub config: RecorderConfig,
+pub(crate) struct Bed {
+    pub(crate) log: Arc<MemoryLog>,
+    pub(crate) archive: Arc<dyn Archive>,
+    pub(crate) config: RecorderConfig,
     token: CancellationToken,
     running: Option<JoinHandle<Result<(), RecorderError>>>,
     _directory: tempfile::TempDir,
 }
 
 impl Bed {
-    pub async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let archive = SqliteArchive::open(archive_config(&directory)).await.unwrap();
+        let archive = SqliteArchive::open(
+            &directory.path().join("archive"),
+            Arc::new(SystemClock),
+            &ArchiveOptions::default(),
+        )
+        .unwrap();
         Self {
             log: Arc::new(MemoryLog::new(Duration::from_secs(60))),
             archive: Arc::new(archive),
@@ -47,7 +52,7 @@ impl Bed {
         }
     }
 
-    pub fn ports(&self, archive: Arc<dyn Archive>) -> Ports {
+    pub(crate) fn ports(&self, archive: Arc<dyn Archive>) -> Ports {
         Ports {
             log: Arc::clone(&self.log) as _,
             archive,
@@ -58,36 +63,32 @@ impl Bed {
     }
 
     #[expect(clippy::disallowed_methods, reason = "the bed owns the one task and joins it in stop")]
-    pub fn start_with(&mut self, archive: Arc<dyn Archive>) {
+    pub(crate) fn start_with(&mut self, archive: Arc<dyn Archive>) {
         let run = verbatim_recorder::run(self.config.clone(), self.ports(archive), self.token.clone());
         self.running = Some(tokio::spawn(run));
     }
 
-    pub fn start(&mut self) {
+    pub(crate) fn start(&mut self) {
         self.start_with(Arc::clone(&self.archive));
     }
 
-    pub async fn stop(&mut self) {
+    pub(crate) async fn stop(&mut self) {
         self.token.cancel();
         self.running.take().unwrap().await.unwrap().unwrap();
         self.token = CancellationToken::new();
     }
 
-    pub async fn append(&self, message: Message) -> Sequence {
+    pub(crate) async fn append(&self, message: Message) -> Sequence {
         self.log.append(vec![message]).await.remove(0).unwrap()
     }
 
-    pub async fn wait_for_rank(&self, id: ExchangeId, rank: Rank) {
+    pub(crate) async fn wait_for_rank(&self, id: ExchangeId, rank: Rank) {
         wait_until(async || self.archive.ranks(&[id]).await.unwrap()[0] == Some(rank)).await;
     }
 }
 
-fn archive_config(directory: &tempfile::TempDir) -> verbatim_archive_sqlite::Config {
-    verbatim_archive_sqlite::Config::new(directory.path().join("archive"))
-}
-
 /// Asks again until the condition holds; a test that waits for ever is ended by its runner's limit.
-pub async fn wait_until(condition: impl AsyncFn() -> bool) {
+pub(crate) async fn wait_until(condition: impl AsyncFn() -> bool) {
     tokio::time::timeout(Duration::from_secs(30), async {
         while !condition().await {
             tokio::time::sleep(Duration::from_millis(5)).await;
@@ -101,7 +102,7 @@ fn message(id: ExchangeId, kind: MessageKind, body: envelope::Message) -> Messag
     Message { kind, gateway: GATEWAY.to_owned(), exchange: id, payload: encode(id, GATEWAY, body) }
 }
 
-pub fn start(id: ExchangeId, request: &'static str) -> Message {
+pub(crate) fn start(id: ExchangeId, request: &'static str) -> Message {
     let chunks = [ChunkTime { offset: 0, at_us: 1 }];
     message(
         id,
@@ -114,19 +115,20 @@ pub fn start(id: ExchangeId, request: &'static str) -> Message {
             provider: "openai".to_owned(),
             provider_dialect: 1,
             upstream_url: "https://api.openai.com/v1/chat/completions".to_owned(),
-            request: (!request.is_empty()).then(|| piece(Leg::ClientRequest, 0, Bytes::from_static(request.as_bytes()), &chunks)),
+            request: (!request.is_empty())
+                .then(|| piece(Leg::ClientRequest, 0, Bytes::from_static(request.as_bytes()), &chunks)),
             ..Start::default()
         }),
     )
 }
 
-pub fn part(id: ExchangeId, offset: usize, data: &'static str) -> Message {
+pub(crate) fn part(id: ExchangeId, offset: usize, data: &'static str) -> Message {
     let chunks = [ChunkTime { offset: offset as u64, at_us: 1000 + offset as u64 }];
     let piece = piece(Leg::ClientResponse, offset as u64, Bytes::from_static(data.as_bytes()), &chunks);
     message(id, MessageKind::Part, envelope::Message::Part(Part { pieces: vec![piece], ..Part::default() }))
 }
 
-pub fn summary(leg: Leg, body: &str) -> LegSummary {
+pub(crate) fn summary(leg: Leg, body: &str) -> LegSummary {
     LegSummary {
         leg: u32::from(leg.number()),
         length: body.len() as u64,
@@ -136,7 +138,7 @@ pub fn summary(leg: Leg, body: &str) -> LegSummary {
 }
 
 /// An end that refers to messages at these places; the answer's bytes are in them unless `answer_here`.
-pub fn end(id: ExchangeId, sequences: &[Sequence], answer_here: bool) -> Message {
+pub(crate) fn end(id: ExchangeId, sequences: &[Sequence], answer_here: bool) -> Message {
     let answer = piece(Leg::ClientResponse, 0, Bytes::from_static(ANSWER.as_bytes()), &[]);
     end_with(
         id,
@@ -148,7 +150,7 @@ pub fn end(id: ExchangeId, sequences: &[Sequence], answer_here: bool) -> Message
     )
 }
 
-pub fn plain_end() -> End {
+pub(crate) fn plain_end() -> End {
     End {
         outcome: u32::from(Outcome::Completed.number()),
         status: Some(200),
@@ -158,6 +160,6 @@ pub fn plain_end() -> End {
     }
 }
 
-pub fn end_with(id: ExchangeId, end: End) -> Message {
+pub(crate) fn end_with(id: ExchangeId, end: End) -> Message {
     message(id, MessageKind::End, envelope::Message::End(end))
 }
