@@ -37,7 +37,7 @@ pub(crate) async fn run(config: RecorderConfig, ports: Ports, token: Cancellatio
         match look(&config, &ports, &mut memory).await {
             Ok(()) => {}
             Err(error) if error.is_transient() => {
-                tracing::warn!(%error, "can't look after open exchanges now")
+                tracing::warn!(%error, "can't look after open exchanges now");
             }
             Err(error) => return Err(error),
         }
