@@ -3,10 +3,22 @@
 //! It reads; what is recorded and how it is stored it must not know. It asks the ports of `core`, and learns what
 //! bytes mean from `dialects`.
 
+mod api;
+mod assets;
+mod compat;
 mod config;
+mod error;
+mod find;
+mod live;
+mod pages;
 mod ports;
+mod reading;
 mod router;
+mod security;
 mod server;
+mod state;
+mod text;
+mod view;
 
 pub use config::{ConfigError, WebConfig};
 pub use ports::{GatewayFigures, NoGateway, PipelineHealth, Ports, RenderMetrics};

@@ -2,12 +2,16 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use tokio::net::TcpListener;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{ConfigError, WebConfig};
+use crate::live::Hub;
 use crate::ports::Ports;
+use crate::router::router;
 
 /// Why the web role could not start.
 #[derive(Debug, thiserror::Error)]
@@ -51,9 +55,20 @@ impl Web {
     /// Serves until `stop` is cancelled and the requests that are under way are answered.
     pub async fn run(self, stop: CancellationToken) -> io::Result<()> {
         let Self { listener, config, ports, .. } = self;
-        let router = crate::router::router(config, ports);
-        axum::serve(listener, router.into_make_service_with_connect_info::<SocketAddr>())
-            .with_graceful_shutdown(stop.cancelled_owned())
-            .await
+        let stop = stop.child_token();
+        let hub = Hub::new();
+        let mut tasks = JoinSet::new();
+        if let Some(live) = &ports.live {
+            let (live, archive) = (Arc::clone(live), Arc::clone(&ports.archive));
+            tasks.spawn(Arc::clone(&hub).run(live, archive, stop.clone()));
+        }
+        let router = router(config, ports, hub, stop.clone());
+        let served = axum::serve(listener, router.into_make_service_with_connect_info::<SocketAddr>())
+            .with_graceful_shutdown(stop.clone().cancelled_owned())
+            .await;
+        // Also where serving ended by itself.
+        stop.cancel();
+        while tasks.join_next().await.is_some() {}
+        served
     }
 }

@@ -1,0 +1,7 @@
+//! Finds exchanges for a query: the search index where it has words, the archive where it only filters, and the
+//! bodies themselves where it says `in:all`.
+
+mod everywhere;
+mod service;
+
+pub(crate) use service::{Ask, COUNTED, Found, FoundItem, Fragment, Notice, Where, find, fragments};

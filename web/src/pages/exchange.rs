@@ -1,0 +1,427 @@
+//! One exchange: the conversation, the bytes, the heads, the timing.
+
+use askama::Template;
+use axum::extract::{Path, Query, State};
+use axum::response::Response;
+use http::{HeaderMap, StatusCode, Uri};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::Deserialize;
+use verbatim_core::model::{Attempt, Exchange, ExchangeId, Headers, Leg, RecordMode};
+
+use super::{Chrome, asks_for, html_with};
+use crate::reading::{self, Loaded};
+use crate::state::{App, Shared};
+use crate::text::Text;
+use crate::view::code::{CallAgain, call_again};
+use crate::view::conversation::{Conversation, Shown, Turn};
+use crate::view::leg::{LegView, legs};
+use crate::view::row::{outcome, state_class, tag};
+use crate::view::timeline::{TimelineView, draw};
+use crate::view::{format, leg};
+
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Wanted {
+    tab: Option<String>,
+}
+
+/// One way to look at an exchange.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Tab {
+    Conversation,
+    Raw,
+    Headers,
+    Timeline,
+}
+
+impl Tab {
+    const ALL: [Self; 4] = [Self::Conversation, Self::Raw, Self::Headers, Self::Timeline];
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::Conversation => "conversation",
+            Self::Raw => "raw",
+            Self::Headers => "headers",
+            Self::Timeline => "timeline",
+        }
+    }
+
+    fn label(self, t: &Text) -> &'static str {
+        match self {
+            Self::Conversation => t.conversation,
+            Self::Raw => t.raw,
+            Self::Headers => t.headers,
+            Self::Timeline => t.timeline,
+        }
+    }
+
+    fn of(word: Option<&str>) -> Self {
+        Self::ALL.into_iter().find(|tab| Some(tab.word()) == word).unwrap_or(Self::Conversation)
+    }
+}
+
+struct TabLink {
+    word: &'static str,
+    label: &'static str,
+    on: bool,
+}
+
+/// What stands above the tabs.
+struct Head {
+    id: String,
+    model: String,
+    app: String,
+    state: &'static str,
+    state_class: &'static str,
+    status: String,
+    tag: String,
+    time: String,
+    began_rfc3339: String,
+    session: Option<(String, String)>,
+    key: String,
+    duration: String,
+    first_token: String,
+    tokens: String,
+    cost: String,
+    mark: &'static str,
+    error: Option<String>,
+}
+
+struct HeadersView {
+    title: &'static str,
+    line: String,
+    headers: Vec<(String, String, bool)>,
+    trailers: Vec<(String, String, bool)>,
+}
+
+struct AttemptView {
+    provider: String,
+    url: String,
+    result: String,
+    failed: bool,
+    times: String,
+}
+
+/// What stands below the tabs.
+enum Body {
+    Conversation(Box<ConversationView>),
+    Raw {
+        legs: Vec<LegView>,
+        recorded: bool,
+    },
+    Headers {
+        heads: Vec<HeadersView>,
+        attempts: Vec<AttemptView>,
+        notes: Vec<String>,
+        facts: Vec<(String, String)>,
+    },
+    Timeline(TimelineView),
+}
+
+struct ConversationView {
+    shown: Shown,
+    answer: Vec<Turn>,
+    tools: Vec<(String, String)>,
+    tools_count: String,
+    parameters: String,
+    notes: Vec<String>,
+    figures: Vec<(&'static str, String)>,
+    again: CallAgain,
+    recorded: bool,
+}
+
+struct Pane {
+    head: Head,
+    tabs: Vec<TabLink>,
+    body: Body,
+}
+
+#[derive(Template)]
+#[template(path = "exchange.html")]
+struct ExchangePage {
+    c: Chrome,
+    p: Pane,
+}
+
+#[derive(Template)]
+#[template(path = "pane.html")]
+struct PanePart {
+    c: Chrome,
+    p: Pane,
+}
+
+#[derive(Template)]
+#[template(path = "tab.html")]
+struct TabPart {
+    c: Chrome,
+    p: Pane,
+}
+
+#[derive(Template)]
+#[template(path = "absent.html")]
+struct AbsentPage {
+    c: Chrome,
+    title: &'static str,
+    hint: &'static str,
+    /// The call that is still running.
+    running: Option<String>,
+}
+
+#[derive(Template)]
+#[template(path = "absent_pane.html")]
+struct AbsentPane {
+    title: &'static str,
+    hint: &'static str,
+    running: Option<String>,
+}
+
+/// The page, or the part of it that htmx asks for.
+pub(super) async fn page(
+    State(app): State<Shared>,
+    Path(id): Path<String>,
+    Query(wanted): Query<Wanted>,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Response {
+    let c = Chrome::new(&app, &headers, &uri, "exchanges");
+    let in_pane = asks_for(&headers, "detail");
+    let absent = |c: Chrome, status, title, hint, running| {
+        // htmx shows only what came with a success.
+        if in_pane {
+            return html_with(StatusCode::OK, &AbsentPane { title, hint, running });
+        }
+        html_with(status, &AbsentPage { c, title, hint, running })
+    };
+    let Ok(id) = id.parse::<ExchangeId>() else {
+        let (title, hint) = (c.t.no_such, c.t.no_such_hint);
+        return absent(c, StatusCode::NOT_FOUND, title, hint, None);
+    };
+    let loaded = match reading::load(&app, id).await {
+        Ok(Some(loaded)) => loaded,
+        Ok(None) => {
+            let running = app.hub.running_one(id).map(|_| id.to_string());
+            let (title, hint) = match &running {
+                Some(_) => (c.t.streaming, c.t.still_running),
+                None => (c.t.no_such, c.t.no_such_hint),
+            };
+            return absent(c, StatusCode::NOT_FOUND, title, hint, running);
+        }
+        Err(error) => {
+            tracing::warn!(%error, exchange = %id, "an exchange could not be read");
+            let title = c.t.unavailable;
+            return absent(c, StatusCode::SERVICE_UNAVAILABLE, title, "", None);
+        }
+    };
+    let tab = Tab::of(wanted.tab.as_deref());
+    let p = pane(&app, &c, &loaded, tab);
+    if in_pane {
+        html_with(StatusCode::OK, &PanePart { c, p })
+    } else if asks_for(&headers, "tab") {
+        html_with(StatusCode::OK, &TabPart { c, p })
+    } else {
+        html_with(StatusCode::OK, &ExchangePage { c, p })
+    }
+}
+
+fn pane(app: &App, c: &Chrome, loaded: &Loaded, tab: Tab) -> Pane {
+    let tabs = Tab::ALL.into_iter().map(|known| TabLink {
+        word: known.word(),
+        label: known.label(c.t),
+        on: known == tab,
+    });
+    let body = match tab {
+        Tab::Conversation => Body::Conversation(Box::new(conversation(app, c, loaded))),
+        Tab::Raw => Body::Raw {
+            legs: legs(loaded.exchange.id, &loaded.heads, &loaded.bodies, c.t),
+            recorded: loaded.exchange.record == RecordMode::Full,
+        },
+        Tab::Headers => heads(c.t, loaded),
+        Tab::Timeline => Body::Timeline(draw(&loaded.exchange, &loaded.bodies)),
+    };
+    Pane { head: head(c, &loaded.exchange), tabs: tabs.collect(), body }
+}
+
+fn head(c: &Chrome, exchange: &Exchange) -> Head {
+    let usage = &exchange.usage;
+    let tokens = match (usage.input_tokens, usage.output_tokens) {
+        (None, None) => format::UNKNOWN.to_owned(),
+        (input, output) => format!("{} → {}", format::count_or(input), format::count_or(output)),
+    };
+    Head {
+        id: exchange.id.to_string(),
+        model: exchange
+            .model()
+            .map_or_else(|| format!("{} {}", exchange.method, exchange.path), str::to_owned),
+        app: exchange.caller.app.clone().unwrap_or_default(),
+        state: outcome(exchange.outcome, c.t),
+        state_class: state_class(exchange.outcome),
+        status: exchange.status.map(|status| status.to_string()).unwrap_or_default(),
+        tag: Some(tag(exchange, c.t))
+            .filter(|tag| Some(tag.clone()) != exchange.status.map(|s| s.to_string()))
+            .unwrap_or_default(),
+        time: c.zone.full(exchange.began_at),
+        began_rfc3339: exchange.began_at.to_string(),
+        session: exchange.session.as_ref().map(|session| {
+            let quoted = session.replace('\\', "\\\\").replace('"', "\\\"");
+            let query = format!("session:\"{quoted}\"");
+            (session.clone(), utf8_percent_encode(&query, NON_ALPHANUMERIC).to_string())
+        }),
+        key: exchange.caller.key.clone().unwrap_or_default(),
+        duration: format::duration_or(exchange.duration_us),
+        first_token: format::duration_or(exchange.first_token_us),
+        tokens,
+        cost: exchange.cost_micros.map_or_else(|| format::UNKNOWN.to_owned(), format::cost),
+        mark: format::mark(usage),
+        error: exchange.error.clone().filter(|error| !error.is_empty()),
+    }
+}
+
+fn conversation(app: &App, c: &Chrome, loaded: &Loaded) -> ConversationView {
+    let Loaded { exchange, heads, bodies, reading } = loaded;
+    let conversation = Conversation::new(reading, exchange.id, c.t);
+    let parameters = if reading.parameters.is_empty() {
+        String::new()
+    } else {
+        let text = serde_json::to_string_pretty(&reading.parameters).unwrap_or_default();
+        cut(&text, 8 * 1024)
+    };
+    let request = bodies.leg(Leg::ClientRequest).map(|body| body.bytes.clone()).unwrap_or_default();
+    let request = reading::plain(&heads.request.headers, request);
+    let mut notes = heads.notes.clone();
+    notes.extend(reading.notes.iter().cloned());
+    let unreadable = bodies.unreadable.iter();
+    notes.extend(unreadable.map(|(which, why)| format!("{}: {why}", leg::label(*which, c.t))));
+    ConversationView {
+        shown: conversation.shown(),
+        answer: conversation.answer(),
+        tools_count: format::count(reading.tools.len() as u64),
+        tools: reading
+            .tools
+            .iter()
+            .take(100)
+            .map(|tool| (cut(&tool.name, 100), cut(tool.description.as_deref().unwrap_or_default(), 240)))
+            .collect(),
+        parameters,
+        notes,
+        figures: figures(c.t, loaded),
+        again: call_again(&app.config.gateway_url, exchange, &heads.request.headers, &request),
+        recorded: exchange.record == RecordMode::Full,
+    }
+}
+
+fn cut(text: &str, most: usize) -> String {
+    if text.len() <= most {
+        return text.to_owned();
+    }
+    format!("{}…", &text[..crate::error::floor(text, most)])
+}
+
+/// Name and value of every figure that is known.
+fn figures(t: &'static Text, loaded: &Loaded) -> Vec<(&'static str, String)> {
+    let exchange = &loaded.exchange;
+    let usage = &exchange.usage;
+    let mut out: Vec<(&'static str, String)> = Vec::new();
+    let mut add = |name, value: Option<String>| out.extend(value.map(|value| (name, value)));
+    add(t.tokens, tokens(t, exchange));
+    add(
+        t.cost,
+        exchange.cost_micros.map(|micros| {
+            let from = match exchange.price_version.as_deref() {
+                Some("provider") => format!(" · {}", t.cost_stated),
+                Some(version) => format!(" · {} {version}", t.prices_of),
+                None => String::new(),
+            };
+            format!("{}{}{from}", format::cost(micros), format::mark(usage))
+        }),
+    );
+    let equal =
+        loaded.bodies.stored().all(|body| matches!(body.info.leg, Leg::ClientRequest | Leg::ClientResponse));
+    add(
+        t.relay,
+        exchange.relay_us.map(|us| {
+            let equal = if equal { format!(" · {}", t.all_equal) } else { String::new() };
+            format!("{} {}{equal}", format::duration(us), t.added)
+        }),
+    );
+    add(t.finish, exchange.finish_reason.clone());
+    add(t.dialect, Some(format!("{} · {}", exchange.dialect, exchange.provider)));
+    add(t.path, Some(format!("{} {}", exchange.method, exchange.path)));
+    add(t.request_id, exchange.provider_request_id.clone());
+    add(t.trace, exchange.trace_id.clone());
+    add(t.client, exchange.caller.client_address.clone());
+    add(t.tags, Some(exchange.tags.join(", ")).filter(|tags| !tags.is_empty()));
+    out
+}
+
+fn tokens(t: &Text, exchange: &Exchange) -> Option<String> {
+    let usage = &exchange.usage;
+    let input = usage.input_tokens?;
+    let mut inside = Vec::new();
+    for (count, word) in [(usage.cache_read_tokens, t.cached), (usage.cache_write_tokens, t.cache_written)] {
+        inside
+            .extend(count.filter(|count| *count > 0).map(|count| format!("{} {word}", format::count(count))));
+    }
+    let inside = if inside.is_empty() { String::new() } else { format!(" ({})", inside.join(", ")) };
+    let reasoning = usage.reasoning_tokens.filter(|count| *count > 0);
+    let reasoning = reasoning
+        .map(|count| format!(" ({} {})", format::count(count), t.reasoning_tokens))
+        .unwrap_or_default();
+    let from = if format::mark(usage).is_empty() { t.from_provider } else { t.estimated };
+    Some(format!(
+        "{} {}{inside} · {} {}{reasoning} · {from}{}",
+        format::count(input),
+        t.input,
+        format::count_or(usage.output_tokens),
+        t.output,
+        format::mark(usage)
+    ))
+}
+
+fn heads(t: &'static Text, loaded: &Loaded) -> Body {
+    let heads = &loaded.heads;
+    let request = HeadersView {
+        title: t.request,
+        line: format!("{} {} {}", loaded.exchange.method, loaded.exchange.path, heads.request.version),
+        headers: pairs(&heads.request.headers),
+        trailers: pairs(&heads.request.trailers),
+    };
+    let response = heads.response.as_ref().map(|head| HeadersView {
+        title: t.response,
+        line: format!(
+            "{} {}",
+            head.version,
+            head.status.map(|status| status.to_string()).unwrap_or_default()
+        ),
+        headers: pairs(&head.headers),
+        trailers: pairs(&head.trailers),
+    });
+    Body::Headers {
+        heads: std::iter::once(request).chain(response).collect(),
+        attempts: heads.attempts.iter().map(attempt).collect(),
+        notes: heads.notes.clone(),
+        facts: heads.facts.clone().into_iter().collect(),
+    }
+}
+
+/// Name, value, and whether the value is redacted.
+fn pairs(headers: &Headers) -> Vec<(String, String, bool)> {
+    let shown = headers.iter().map(|(name, value)| {
+        let value = String::from_utf8_lossy(value);
+        (name.to_owned(), cut(&value, 4 * 1024), value.contains("redacted:"))
+    });
+    shown.collect()
+}
+
+fn attempt(attempt: &Attempt) -> AttemptView {
+    let ended = attempt.ended_us.map(|ended| format!(" – {}", format::duration(ended))).unwrap_or_default();
+    AttemptView {
+        provider: attempt.provider.clone(),
+        url: attempt.url.clone(),
+        result: match (&attempt.error, attempt.status) {
+            (Some(error), _) => error.clone(),
+            (None, Some(status)) => status.to_string(),
+            (None, None) => format::UNKNOWN.to_owned(),
+        },
+        failed: attempt.error.is_some() || attempt.status.is_some_and(|status| status >= 400),
+        times: format!("{}{ended}", format::duration(attempt.started_us)),
+    }
+}

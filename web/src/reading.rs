@@ -1,0 +1,130 @@
+//! Fetches the bytes of an exchange and lets `dialects` say what they mean.
+
+use bytes::Bytes;
+use verbatim_core::model::{
+    Exchange, ExchangeHeads, ExchangeId, Headers, Integrity, Leg, LegBody, Outcome, RecordMode,
+};
+use verbatim_core::ports::PortResult;
+use verbatim_dialects::decode::{self, Limit};
+use verbatim_dialects::{ExchangeView, Reading};
+
+use crate::state::App;
+
+/// The stored legs of one exchange.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Bodies {
+    legs: Vec<LegBody>,
+    /// Legs that are stored and can't be read, with the reason.
+    pub(crate) unreadable: Vec<(Leg, String)>,
+}
+
+impl Bodies {
+    /// A leg as stored, or the other side's where only that is.
+    pub(crate) fn leg(&self, leg: Leg) -> Option<&LegBody> {
+        let stored = |leg| self.legs.iter().find(|body| body.info.leg == leg);
+        stored(leg).or_else(|| stored(leg.counterpart()))
+    }
+
+    /// Every leg that is stored.
+    pub(crate) fn stored(&self) -> impl Iterator<Item = &LegBody> {
+        self.legs.iter()
+    }
+
+    /// What the provider was sent.
+    pub(crate) fn request(&self) -> Bytes {
+        self.leg(Leg::UpstreamRequest).map(|body| body.bytes.clone()).unwrap_or_default()
+    }
+
+    /// What the provider answered.
+    pub(crate) fn response(&self) -> Bytes {
+        self.leg(Leg::UpstreamResponse).map(|body| body.bytes.clone()).unwrap_or_default()
+    }
+}
+
+/// Everything there is to show of one exchange.
+#[derive(Debug, Clone)]
+pub(crate) struct Loaded {
+    pub(crate) exchange: Exchange,
+    pub(crate) heads: ExchangeHeads,
+    pub(crate) bodies: Bodies,
+    pub(crate) reading: Reading,
+}
+
+static NO_HEADERS: Headers = Headers(Vec::new());
+
+/// Headers of the answer; none where there was no answer.
+pub(crate) fn response_headers(heads: &ExchangeHeads) -> &Headers {
+    heads.response.as_ref().map_or(&NO_HEADERS, |head| &head.headers)
+}
+
+/// The headers that go with a leg.
+pub(crate) fn headers_of(heads: &ExchangeHeads, leg: Leg) -> &Headers {
+    if leg.is_request() { &heads.request.headers } else { response_headers(heads) }
+}
+
+/// Reads the stored legs. One that is damaged is told, and the others are still read.
+pub(crate) async fn bodies(app: &App, id: ExchangeId) -> PortResult<Bodies> {
+    let mut bodies = Bodies::default();
+    for &leg in Leg::ALL {
+        match app.ports.archive.body(id, leg).await {
+            Ok(Some(body)) => bodies.legs.push(body),
+            Ok(None) => {}
+            Err(error) if error.is_transient() => return Err(error),
+            Err(error) => bodies.unreadable.push((leg, error.to_string())),
+        }
+    }
+    Ok(bodies)
+}
+
+/// What the bytes say.
+pub(crate) fn read(exchange: &Exchange, heads: &ExchangeHeads, bodies: &Bodies) -> Reading {
+    let (request, response) = (bodies.request(), bodies.response());
+    let request = plain(&heads.request.headers, request);
+    verbatim_dialects::read(&ExchangeView {
+        provider_dialect: exchange.provider_dialect,
+        dialect: exchange.dialect,
+        method: &exchange.method,
+        path: &exchange.path,
+        request_headers: &without_encoding(&heads.request.headers),
+        request_body: &request,
+        status: exchange.status,
+        response_headers: response_headers(heads),
+        response_body: &response,
+        response_complete: exchange.integrity == Integrity::Whole
+            && matches!(exchange.outcome, Outcome::Completed | Outcome::UpstreamError),
+    })
+}
+
+fn without_encoding(headers: &Headers) -> Headers {
+    let kept = headers.0.iter().filter(|(name, _)| !name.eq_ignore_ascii_case("content-encoding"));
+    Headers(kept.cloned().collect())
+}
+
+/// A body with its content encoding undone; as it is where it can't be.
+pub(crate) fn plain(headers: &Headers, body: Bytes) -> Bytes {
+    match decode::body(headers, &body, Limit::default()) {
+        Ok(decoded) => match decoded.bytes {
+            std::borrow::Cow::Borrowed(_) => body.clone(),
+            std::borrow::Cow::Owned(bytes) => bytes.into(),
+        },
+        Err(_) => body,
+    }
+}
+
+/// Fetches and reads one exchange; `None` if there is none.
+pub(crate) async fn load(app: &App, id: ExchangeId) -> PortResult<Option<Loaded>> {
+    let Some((exchange, heads)) = app.ports.archive.get(id).await? else { return Ok(None) };
+    let permit = app.readings.acquire().await;
+    let bodies = if exchange.record == RecordMode::Full { bodies(app, id).await? } else { Bodies::default() };
+    let blank = Reading::new(exchange.dialect);
+    let (heads_to_read, bodies_to_read, exchange_to_read) = (heads.clone(), bodies.clone(), exchange.clone());
+    let reading =
+        tokio::task::spawn_blocking(move || read(&exchange_to_read, &heads_to_read, &bodies_to_read))
+            .await
+            .unwrap_or_else(|error| {
+                tracing::error!(%error, "reading an exchange failed");
+                Reading { notes: vec!["this exchange could not be read".to_owned()], ..blank }
+            });
+    drop(permit);
+    Ok(Some(Loaded { exchange, heads, bodies, reading }))
+}

@@ -1,0 +1,116 @@
+//! Slows down whoever guesses passwords.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+/// Wrong passwords that cost nothing.
+const FREE: u32 = 5;
+/// The longest wait; also how long a wrong password is remembered.
+const LONGEST: Duration = Duration::from_secs(15 * 60);
+/// Addresses that are remembered at most.
+const ADDRESSES: usize = 10_000;
+
+#[derive(Debug, Clone, Copy)]
+struct Guesses {
+    wrong: u32,
+    last: Instant,
+}
+
+/// Counts wrong passwords by address; each beyond the first few doubles the wait.
+#[derive(Debug, Default)]
+pub(crate) struct Throttle {
+    guesses: Mutex<HashMap<IpAddr, Guesses>>,
+}
+
+impl Throttle {
+    /// Counts an attempt before it is checked, so that many at once don't slip through. `Err`: wait so long.
+    pub(crate) fn attempt(&self, from: IpAddr, now: Instant) -> Result<(), Duration> {
+        let mut guesses = self.guesses.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if guesses.len() >= ADDRESSES {
+            guesses.retain(|_, guess| now.duration_since(guess.last) < LONGEST);
+        }
+        if guesses.len() >= ADDRESSES {
+            return Err(LONGEST);
+        }
+        let guess = guesses.entry(neighbourhood(from)).or_insert(Guesses { wrong: 0, last: now });
+        let since = now.duration_since(guess.last);
+        if since >= LONGEST {
+            guess.wrong = 0;
+        }
+        let wait = wait_after(guess.wrong);
+        if since < wait {
+            return Err(wait - since);
+        }
+        *guess = Guesses { wrong: guess.wrong.saturating_add(1), last: now };
+        Ok(())
+    }
+
+    /// The attempt was right: it and those before are forgotten.
+    pub(crate) fn succeeded(&self, from: IpAddr) {
+        let mut guesses = self.guesses.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        guesses.remove(&neighbourhood(from));
+    }
+}
+
+fn wait_after(wrong: u32) -> Duration {
+    match wrong.checked_sub(FREE) {
+        None => Duration::ZERO,
+        Some(beyond) => Duration::from_secs(1 << beyond.min(10)).min(LONGEST),
+    }
+}
+
+/// One customer of an internet provider has a whole /64 of IPv6 addresses.
+fn neighbourhood(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(v6) => {
+            let [a, b, c, d, ..] = v6.segments();
+            IpAddr::from([a, b, c, d, 0, 0, 0, 0])
+        }
+        v4 => v4,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GUESSER: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(203, 0, 113, 9));
+
+    #[test]
+    fn guessing_gets_slower_and_slower() {
+        let throttle = Throttle::default();
+        let start = Instant::now();
+        for _ in 0..FREE {
+            assert_eq!(throttle.attempt(GUESSER, start), Ok(()));
+        }
+        assert_eq!(throttle.attempt(GUESSER, start), Err(Duration::from_secs(1)));
+        let later = start + Duration::from_secs(1);
+        assert_eq!(throttle.attempt(GUESSER, later), Ok(()));
+        assert_eq!(throttle.attempt(GUESSER, later), Err(Duration::from_secs(2)));
+    }
+
+    #[test]
+    fn others_are_not_slowed_down_and_a_right_password_clears() {
+        let throttle = Throttle::default();
+        let start = Instant::now();
+        for _ in 0..FREE {
+            throttle.attempt(GUESSER, start).unwrap();
+        }
+        assert!(throttle.attempt(GUESSER, start).is_err());
+        assert!(throttle.attempt(IpAddr::from([127, 0, 0, 1]), start).is_ok());
+        throttle.succeeded(GUESSER);
+        assert!(throttle.attempt(GUESSER, start).is_ok());
+    }
+
+    #[test]
+    fn neighbours_in_ipv6_count_as_one() {
+        let throttle = Throttle::default();
+        let start = Instant::now();
+        for last in 0..5 {
+            throttle.attempt(IpAddr::from([0x2001, 0xdb8, 0, 1, 0, 0, 0, last]), start).unwrap();
+        }
+        assert!(throttle.attempt(IpAddr::from([0x2001, 0xdb8, 0, 1, 9, 9, 9, 9]), start).is_err());
+    }
+}
