@@ -84,7 +84,11 @@ fn from_object(error: &Object, outer: &Object) -> ProviderError {
         keys.iter().find_map(|key| error.get(*key).or_else(|| outer.get(*key)).and_then(word))
     };
     ProviderError {
-        kind: error.get("type").and_then(word).or_else(|| first(&["status", "__type"])),
+        kind: error
+            .get("type")
+            .and_then(word)
+            .filter(|kind| kind != "error")
+            .or_else(|| first(&["status", "__type"])),
         code: error.get("code").and_then(word),
         param: error.get("param").and_then(word),
         message: message.unwrap_or_else(|| to_text(&Value::Object(error.clone()))),

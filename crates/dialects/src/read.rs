@@ -87,7 +87,8 @@ fn read_response(view: &ExchangeView<'_>, language: &dyn Language, reading: &mut
         }
         Shape::Sse | Shape::Lines | Shape::Array | Shape::AwsEventStream => {
             let end = stream::read(shape, &body, language, reading);
-            if !view.response_complete && !end.terminal && !end.usage_is_final {
+            let broke_off = !view.response_complete || reading.error.is_some();
+            if broke_off && !end.terminal && !end.usage_is_final {
                 reading.usage = reading.usage.and_then(counting::without_output);
             }
             reading.ended_well = end.terminal && reading.error.is_none();

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::blocks::block_part;
 use super::usage::Told;
+use crate::counting::without_output;
 use crate::json::{Object, ObjectExt, join_object};
 use crate::language::{Fold, Step};
 use crate::openai_chat::content::left;
@@ -19,6 +20,7 @@ pub(crate) struct AnthropicFold {
     /// Text of the completions that came before messages.
     completion: String,
     usage: Told,
+    usage_is_final: bool,
     finish_reason: Option<String>,
     extra: Object,
 }
@@ -64,6 +66,7 @@ impl Fold for AnthropicFold {
                     if let Some(reason) = delta.take_word("stop_reason") {
                         self.finish_reason = Some(reason);
                         step.usage_is_final = true;
+                        self.usage_is_final = true;
                     }
                     self.extra.extend(left(delta));
                 }
@@ -94,6 +97,10 @@ impl Fold for AnthropicFold {
             parts.push(Part::text(std::mem::take(&mut self.completion)));
         }
         reading.answer.extra = std::mem::take(&mut self.extra);
+        if !self.usage_is_final {
+            // What a message begins with is no count of its output yet.
+            reading.usage = reading.usage.and_then(without_output);
+        }
         if !parts.is_empty() || self.finish_reason.is_some() {
             reading.answer.choices.push(Choice {
                 parts,
