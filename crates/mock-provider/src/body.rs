@@ -77,7 +77,7 @@ pub(crate) struct MockBody {
     chunks: usize,
     pacing: Option<Box<Paced>>,
     trailers: Option<HeaderMap>,
-    record: Recording,
+    record: Recorded,
     /// Everything that `Whole` and `Cut` send, of which `handed` bytes were.
     all: Bytes,
     handed: usize,
@@ -86,14 +86,14 @@ pub(crate) struct MockBody {
     control: Option<Arc<Control>>,
 }
 
-enum Recording {
-    Full(Record),
+enum Recorded {
+    Full(Box<Record>),
     Counted(Counted),
-    /// It went on to where the exchange ends.
+    /// There is none, or it went on to where the exchange ends.
     Over,
 }
 
-impl Recording {
+impl Recorded {
     fn full(&mut self) -> Option<&mut Record> {
         match self {
             Self::Full(record) => Some(record),
@@ -105,25 +105,50 @@ impl Recording {
 struct Paced {
     pacing: Pacing,
     /// The chunk that the sleep is before.
-    slept_for: usize,
+    slept_for: Option<usize>,
     sleep: Pin<Box<Sleep>>,
     flushes: u64,
 }
 
+/// On HTTP/2 nothing tells that a frame is written, and a reset overtakes those that are not: a fault waits so
+/// long for them.
+const HTTP2_GRACE: Duration = Duration::from_millis(30);
+
+impl Paced {
+    /// Ready once this was polled for this chunk so long ago.
+    fn poll_sleep(&mut self, chunk: usize, delay: Duration, cx: &mut Context<'_>) -> Poll<()> {
+        if self.slept_for != Some(chunk) {
+            self.slept_for = Some(chunk);
+            self.sleep.set(sleep(delay));
+        }
+        self.sleep.as_mut().poll(cx)
+    }
+}
+
 impl MockBody {
-    /// A body that is sent at once, and only counted.
-    pub(crate) fn counted(source: Source, sized: bool, counted: Counted) -> Self {
-        Self::with_record(source, sized, Recording::Counted(counted), None)
+    /// A body that the ledger does not know of.
+    pub(crate) fn unrecorded(source: Source) -> Self {
+        Self::with_record(source, true, Recorded::Over, None)
     }
 
-    pub(crate) fn new(source: Source, sized: bool, record: Record, control: Option<Arc<Control>>) -> Self {
+    /// A body that is sent at once, and only counted.
+    pub(crate) fn counted(source: Source, sized: bool, counted: Counted) -> Self {
+        Self::with_record(source, sized, Recorded::Counted(counted), None)
+    }
+
+    pub(crate) fn new(
+        source: Source,
+        sized: bool,
+        record: Box<Record>,
+        control: Option<Arc<Control>>,
+    ) -> Self {
         if let Some(control) = &control {
             control.begin_body();
         }
-        Self::with_record(source, sized, Recording::Full(record), control)
+        Self::with_record(source, sized, Recorded::Full(record), control)
     }
 
-    fn with_record(source: Source, sized: bool, record: Recording, control: Option<Arc<Control>>) -> Self {
+    fn with_record(source: Source, sized: bool, record: Recorded, control: Option<Arc<Control>>) -> Self {
         let all = match &source {
             Source::Whole(bytes) | Source::Cut { bytes, .. } => bytes.clone(),
             Source::Random { .. } | Source::Echo(_) => Bytes::new(),
@@ -148,7 +173,7 @@ impl MockBody {
             let sleep = Box::pin(sleep(pacing.delay));
             // The next flush is the one that takes the head along.
             let flushes = self.control.as_ref().map_or(0, |control| control.flushes());
-            self.pacing = Some(Box::new(Paced { pacing, slept_for: 0, sleep, flushes }));
+            self.pacing = Some(Box::new(Paced { pacing, slept_for: None, sleep, flushes }));
         }
         self
     }
@@ -167,6 +192,9 @@ impl MockBody {
         {
             ready!(control.poll_flushed_since(paced.flushes, cx));
         }
+        if fault.is_some() && self.control.is_none() {
+            ready!(paced.poll_sleep(self.chunks, HTTP2_GRACE, cx));
+        }
         match fault.map(|fault| fault.kind) {
             None => {}
             Some(FaultKind::Hang) => return Poll::Pending,
@@ -181,11 +209,7 @@ impl MockBody {
         if self.source.is_finished() || self.chunks == 0 || paced.pacing.delay.is_zero() {
             return Poll::Ready(Ok(()));
         }
-        if paced.slept_for != self.chunks {
-            paced.slept_for = self.chunks;
-            paced.sleep.set(sleep(paced.pacing.delay));
-        }
-        paced.sleep.as_mut().poll(cx).map(Ok)
+        paced.poll_sleep(self.chunks, paced.pacing.delay, cx).map(Ok)
     }
 
     fn is_all_handed(&self) -> bool {
@@ -306,16 +330,16 @@ impl Body for MockBody {
 impl Drop for MockBody {
     fn drop(&mut self) {
         let complete = self.is_complete();
-        let mut record = match std::mem::replace(&mut self.record, Recording::Over) {
-            Recording::Full(record) => record,
-            Recording::Counted(counted) => return counted.end(self.handed, complete),
-            Recording::Over => return,
+        let mut record = match std::mem::replace(&mut self.record, Recorded::Over) {
+            Recorded::Full(record) => record,
+            Recorded::Counted(counted) => return counted.end(self.handed, complete),
+            Recorded::Over => return,
         };
         if self.handed > 0 && !self.all.is_empty() {
-            record.sent_in_all(self.all.split_to(self.handed));
+            record.sent_in_all(&self.all.split_to(self.handed));
         }
         match (&self.control, complete) {
-            (Some(control), true) => control.complete_on_flush(record),
+            (Some(control), true) => control.complete_on_flush(*record),
             (Some(control), false) => record.flushed(control.flushed()),
             (None, true) => record.end(Ending::Completed),
             (None, false) => {}

@@ -22,6 +22,7 @@
 //! clock.
 
 mod answer;
+mod anthropic;
 mod body;
 mod call;
 mod compose;
@@ -29,16 +30,23 @@ mod compress;
 mod config;
 mod connection;
 mod directives;
+mod endpoints;
 mod errors;
+mod gemini;
 mod ledger;
 mod minimal;
+mod multipart;
+mod ollama;
 mod openai;
 mod random;
+mod replay;
 mod route;
 mod server;
 mod service;
 mod shape;
 mod sse;
+mod vector;
+mod websocket;
 
 pub use config::Config;
 pub use directives::{
@@ -47,4 +55,5 @@ pub use directives::{
 pub use ledger::{
     BodyDigest, Detail, Digest, Ending, Entry, HeadLines, ID_HEADER, Ledger, LedgerOptions, Totals,
 };
+pub use replay::{REPLAY_HEADER, Recording, Recordings, ReplayError};
 pub use server::{MockProvider, StartError};

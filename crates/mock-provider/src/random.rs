@@ -39,9 +39,4 @@ impl Draw {
     pub(crate) fn letters(&mut self, length: usize) -> String {
         (0..length).map(|_| char::from(ALPHABET[self.below(ALPHABET.len())])).collect()
     }
-
-    /// So many hexadecimal digits.
-    pub(crate) fn hex(&mut self, length: usize) -> String {
-        (0..length).map(|_| char::from(b"0123456789abcdef"[self.below(16)])).collect()
-    }
 }

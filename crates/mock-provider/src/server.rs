@@ -17,6 +17,7 @@ use tokio_util::task::TaskTracker;
 use crate::config::Config;
 use crate::connection::{Connection, Control};
 use crate::ledger::Ledger;
+use crate::replay::{Recordings, ReplayError};
 use crate::service::Service;
 
 /// Why a mock provider could not start.
@@ -38,6 +39,14 @@ pub enum StartError {
         /// Why not.
         source: io::Error,
     },
+    /// The recorded traffic can't be loaded.
+    #[error("can't load the recorded traffic {path}: {source}")]
+    Replay {
+        /// The file asked for.
+        path: PathBuf,
+        /// Why not.
+        source: ReplayError,
+    },
 }
 
 /// A running mock provider. Dropped without [`MockProvider::shutdown`], it stops as soon as its runtime lets
@@ -45,6 +54,7 @@ pub enum StartError {
 pub struct MockProvider {
     address: SocketAddr,
     ledger: Ledger,
+    recordings: Arc<Recordings>,
     stop: CancellationToken,
     tasks: TaskTracker,
 }
@@ -53,18 +63,24 @@ impl MockProvider {
     /// Listens, and answers from now on, on the runtime this is called on.
     ///
     /// # Errors
-    /// Where the address or the ledger's file can't be had.
+    /// Where the address or the ledger's file can't be had, or the recorded traffic can't be loaded.
     pub async fn start(config: Config) -> Result<Self, StartError> {
         let ledger = Ledger::open(&config.ledger, config.clock.clone()).map_err(|source| {
             StartError::LedgerFile { path: config.ledger.file.clone().unwrap_or_default(), source }
         })?;
+        let recordings = match config.replay.clone() {
+            Some(path) => Recordings::load(&path).map_err(|source| StartError::Replay { path, source })?,
+            None => Recordings::default(),
+        };
+        let recordings = Arc::new(recordings);
         let listen = |source| StartError::Listen { address: config.listen, source };
         let listener = TcpListener::bind(config.listen).await.map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
-        let service = Arc::new(Service::new(config, ledger.clone()));
+        let service = Service::new(&config, ledger.clone(), recordings.clone(), tasks.clone(), stop.clone());
+        let service = Arc::new(service);
         tasks.spawn(accept(listener, service, tasks.clone(), stop.clone()));
-        Ok(Self { address, ledger, stop, tasks })
+        Ok(Self { address, ledger, recordings, stop, tasks })
     }
 
     /// Where it listens.
@@ -80,6 +96,11 @@ impl MockProvider {
     /// What it received and sent.
     pub fn ledger(&self) -> &Ledger {
         &self.ledger
+    }
+
+    /// The recorded traffic that it was given.
+    pub fn recordings(&self) -> &Recordings {
+        &self.recordings
     }
 
     /// Closes every connection at once, whatever is under way, and returns when all exchanges are in the

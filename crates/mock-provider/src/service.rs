@@ -6,31 +6,46 @@ use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version, header, request,
 };
 use hyper::body::Incoming;
+use hyper::upgrade::OnUpgrade;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
-use crate::answer::{Answer, Payload};
+use crate::answer::Answer;
 use crate::body::{BrokenOff, MockBody, Pacing, Source};
 use crate::call::{Call, RequestBody, seed_of};
 use crate::config::Config;
 use crate::connection::Control;
 use crate::directives::{DIRECTIVES_HEADER, Directives, FaultKind, FaultPoint};
+use crate::endpoints;
 use crate::errors::{self, error};
 use crate::ledger::{Digest, Ending, ID_HEADER, Ledger, Record};
 use crate::minimal::Minimal;
-use crate::openai;
+use crate::replay::{REPLAY_HEADER, Recordings};
 use crate::route::Route;
 use crate::shape::{Shaped, shape};
+use crate::websocket;
 
 /// Answers requests.
 pub(crate) struct Service {
-    config: Config,
+    defaults: Directives,
     ledger: Ledger,
     minimal: Option<Minimal>,
+    recordings: Arc<Recordings>,
+    /// What outlives its request, a WebSocket, runs here.
+    tasks: TaskTracker,
+    stop: CancellationToken,
 }
 
 impl Service {
-    pub(crate) fn new(config: Config, ledger: Ledger) -> Self {
+    pub(crate) fn new(
+        config: &Config,
+        ledger: Ledger,
+        recordings: Arc<Recordings>,
+        tasks: TaskTracker,
+        stop: CancellationToken,
+    ) -> Self {
         let minimal = config.minimal.then(Minimal::new);
-        Self { config, ledger, minimal }
+        Self { defaults: config.defaults.clone(), ledger, minimal, recordings, tasks, stop }
     }
 
     /// Answers one request. An error breaks the connection off before the response's head.
@@ -45,33 +60,44 @@ impl Service {
         {
             return minimal.answer(incoming, self.ledger.begin_counted()).await;
         }
+        let route = Route::of(&head);
+        if let Some(body) = ledger_page(&route, &self.ledger, head.uri.query()) {
+            return Ok(Response::new(body));
+        }
         let record = self.ledger.begin(&head);
         // The rest is rarely as short as the fast path; boxed, it does not make every connection's future large.
-        Box::pin(self.answer_recorded(head, incoming, record, control)).await
+        Box::pin(self.answer_recorded(route, head, incoming, record, control)).await
     }
 
     async fn answer_recorded(
         &self,
-        head: request::Parts,
+        route: Route,
+        mut head: request::Parts,
         incoming: Incoming,
-        mut record: Record,
+        mut record: Box<Record>,
         control: Arc<Control>,
     ) -> Result<Response<MockBody>, BrokenOff> {
         let control = (head.version != Version::HTTP_2).then_some(control);
         let directed =
             head.headers.get(DIRECTIVES_HEADER).map(|text| String::from_utf8_lossy(text.as_bytes()));
-        let directives = directed.map(|text| self.config.defaults.overridden_by(&text)).transpose();
+        let directives = directed.map(|text| self.defaults.overridden_by(&text)).transpose();
         let (directives, misdirected) = match directives {
             Ok(Some(directives)) => (directives, None),
-            Ok(None) => (self.config.defaults.clone(), None),
+            Ok(None) => (self.defaults.clone(), None),
             Err(problem) => (Directives::default(), Some(problem.to_string())),
         };
-        let route = Route::of(&head);
         let mut unread = Some(incoming);
         let mut body = RequestBody::Whole(bytes::Bytes::new());
         let mut hash = Digest::of(b"");
+        let websocket = match route {
+            Route::Realtime if misdirected.is_none() && directives.status.is_none() => {
+                websocket::handshake(&head)
+            }
+            _ => None,
+        };
+        let goes_on = websocket.is_some() || (route == Route::Echo && misdirected.is_none());
         if !directives.early
-            && (route != Route::Echo || misdirected.is_some())
+            && !goes_on
             && let Some(incoming) = unread.take()
         {
             (body, hash) = RequestBody::read(incoming, &mut record).await.map_err(|_| BrokenOff)?;
@@ -81,6 +107,12 @@ impl Service {
         }
         if let Some(fault) = directives.fault.filter(|fault| fault.point == FaultPoint::Head) {
             return Err(break_off(fault.kind, &mut record, control.as_deref()).await);
+        }
+        if let Some(headers) = websocket
+            && let Some(control) = &control
+            && let Some(upgrade) = head.extensions.remove::<OnUpgrade>()
+        {
+            return Ok(self.upgrade(headers, upgrade, record, directives, control.clone()));
         }
         let target = head.uri.path_and_query().map_or("", |target| target.as_str());
         let call = Call {
@@ -92,11 +124,73 @@ impl Service {
         };
         let answer = match misdirected {
             Some(problem) => error(route.dialect(), StatusCode::BAD_REQUEST, &problem, &call),
-            None => answer_of(&route, &call),
+            None => match asked_replay(&call) {
+                None => answer_of(&route, &call),
+                Some(line) => match line.parse().ok().and_then(|line| self.recordings.get(line)) {
+                    Some(recording) => recording.answer(),
+                    None => {
+                        let message = format!("x-mock-replay: there is no recording `{line}` to replay");
+                        error(route.dialect(), StatusCode::NOT_FOUND, &message, &call)
+                    }
+                },
+            },
         };
         let seed = call.seed;
         Ok(respond(answer, seed, &directives, head.method == Method::HEAD, unread, record, control))
     }
+
+    /// Switches to WebSocket; the exchange goes on in a task of its own.
+    fn upgrade(
+        &self,
+        mut headers: HeaderMap,
+        upgrade: OnUpgrade,
+        mut record: Box<Record>,
+        directives: Directives,
+        control: Arc<Control>,
+    ) -> Response<MockBody> {
+        name(&mut headers, &record);
+        record.head(StatusCode::SWITCHING_PROTOCOLS, &headers);
+        let stop = self.stop.clone();
+        self.tasks.spawn(async move {
+            stop.run_until_cancelled_owned(websocket::echo(upgrade, record, directives, control))
+                .await
+                .is_some()
+        });
+        let mut response = Response::new(MockBody::unrecorded(Source::Whole(bytes::Bytes::new())));
+        *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+        *response.headers_mut() = headers;
+        response
+    }
+}
+
+/// Puts the exchange's id into its response.
+fn name(headers: &mut HeaderMap, record: &Record) {
+    if let Ok(id) = HeaderValue::from_str(record.id()) {
+        headers.insert(HeaderName::from_static(ID_HEADER), id);
+    }
+}
+
+/// The recording that a call asks for.
+fn asked_replay<'a>(call: &'a Call<'_>) -> Option<&'a str> {
+    call.header(REPLAY_HEADER).or_else(|| call.query("mock_replay"))
+}
+
+/// The ledger over HTTP, for those who run the mock as a process of its own; these requests are not in it.
+fn ledger_page(route: &Route, ledger: &Ledger, query: Option<&str>) -> Option<MockBody> {
+    let page = match route {
+        Route::Ledger => {
+            let from = query.and_then(|query| query.strip_prefix("from=")).and_then(|from| from.parse().ok());
+            let mut lines = Vec::new();
+            for entry in ledger.entries_from(from.unwrap_or(0)) {
+                serde_json::to_writer(&mut lines, &*entry).ok()?;
+                lines.push(b'\n');
+            }
+            lines
+        }
+        Route::Totals => serde_json::to_vec(&ledger.totals()).ok()?,
+        _ => return None,
+    };
+    Some(MockBody::unrecorded(Source::Whole(page.into())))
 }
 
 /// Breaks off before the response's head.
@@ -117,21 +211,10 @@ async fn break_off(kind: FaultKind, record: &mut Record, control: Option<&Contro
 fn answer_of(route: &Route, call: &Call<'_>) -> Answer {
     match call.directives.status {
         Some(status) if status.as_u16() >= 400 => {
-            return error(route.dialect(), status, errors::usual_message(status), call);
+            error(route.dialect(), status, errors::usual_message(status), call)
         }
-        _ => {}
-    }
-    let answer = match route {
-        Route::ChatCompletions => openai::chat(call),
-        Route::Echo => Answer::new("application/octet-stream", Payload::Echo),
-        Route::Unknown(dialect) => {
-            let message = format!("Unknown request URL: {} {}.", call.head.method, call.head.uri.path());
-            error(*dialect, StatusCode::NOT_FOUND, &message, call)
-        }
-    };
-    match call.directives.status {
-        Some(status) => answer.with_status(status),
-        None => answer,
+        Some(status) => endpoints::answer(route, call).with_status(status),
+        None => endpoints::answer(route, call),
     }
 }
 
@@ -142,13 +225,11 @@ fn respond(
     directives: &Directives,
     head_only: bool,
     unread: Option<Incoming>,
-    mut record: Record,
+    mut record: Box<Record>,
     control: Option<Arc<Control>>,
 ) -> Response<MockBody> {
     let Answer { mut status, mut headers, payload } = answer;
-    if let Ok(id) = HeaderValue::from_str(record.id()) {
-        headers.insert(HeaderName::from_static(ID_HEADER), id);
-    }
+    name(&mut headers, &record);
     if let Some(seconds) = directives.retry_after {
         headers.insert(header::RETRY_AFTER, seconds.into());
     }

@@ -7,7 +7,6 @@ mod reply;
 mod schema;
 mod tokens;
 
-pub(crate) use language::Language;
-pub(crate) use prompt::{Prompt, Tool, ToolChoice};
-pub(crate) use reply::{Reply, ToolCall, Usage, pieces};
+pub(crate) use prompt::{Prompt, ToolChoice};
+pub(crate) use reply::{Reply, Usage, pieces};
 pub(crate) use tokens::tokens;

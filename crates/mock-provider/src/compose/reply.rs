@@ -85,9 +85,11 @@ impl Reply {
             }
             (None, None) => {
                 let mut text = draw.pick(corpus.openings).unwrap_or_default().replace("{}", &subject);
-                for _ in 0..3 + draw.below(3) {
+                let first = draw.below(corpus.sentences.len());
+                let sentences = corpus.sentences.iter().cycle().skip(first);
+                for sentence in sentences.take(3 + draw.below(3)) {
                     text.push_str(corpus.space);
-                    text.push_str(draw.pick(corpus.sentences).unwrap_or_default());
+                    text.push_str(sentence);
                 }
                 text
             }

@@ -195,12 +195,13 @@ impl Ledger {
     }
 
     /// A request's head is there.
-    pub(crate) fn begin(&self, head: &request::Parts) -> Record {
+    pub(crate) fn begin(&self, head: &request::Parts) -> Box<Record> {
         let sequence = self.0.begun.fetch_add(1, Ordering::AcqRel) + 1;
         self.0.changed.notify_waiters();
         let id = head.headers.get(ID_HEADER).and_then(|id| id.to_str().ok());
         let id = id.map_or_else(|| format!("{}-{sequence:x}", self.0.id_prefix), str::to_owned);
-        Record::begin(self.clone(), sequence, id, self.0.clock.now(), head)
+        // Boxed, because it goes from hand to hand.
+        Box::new(Record::begin(self.clone(), sequence, id, self.0.clock.now(), head))
     }
 
     /// A request's head is there, and the exchange is only to be counted.

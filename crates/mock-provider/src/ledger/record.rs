@@ -98,7 +98,7 @@ impl Record {
     }
 
     /// All that was handed over of the response's body.
-    pub(crate) fn sent_in_all(&mut self, bytes: Bytes) {
+    pub(crate) fn sent_in_all(&mut self, bytes: &Bytes) {
         self.response = Tally::of(bytes, self.ledger.detail() >= Detail::Bodies);
     }
 

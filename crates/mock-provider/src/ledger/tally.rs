@@ -20,9 +20,9 @@ impl Tally {
     }
 
     /// The tally of a body whose bytes so far lie in one piece.
-    pub(crate) fn of(bytes: Bytes, keep_body: bool) -> Self {
+    pub(crate) fn of(bytes: &Bytes, keep_body: bool) -> Self {
         let mut tally = Self::new(keep_body);
-        tally.push(&bytes);
+        tally.push(bytes);
         tally
     }
 

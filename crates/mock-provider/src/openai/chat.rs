@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::chat_request::ChatRequest;
 use super::chat_stream::stream;
-use super::{created, id};
+use super::{answer_json, created, id};
 use crate::answer::Answer;
 use crate::call::Call;
 use crate::compose::{Reply, Usage};
@@ -18,23 +18,13 @@ use crate::route::Dialect;
 
 /// Answers a chat.
 pub(crate) fn chat(call: &Call<'_>) -> Answer {
-    let wrong = |message: &str| error(Dialect::OpenAi, StatusCode::BAD_REQUEST, message, call);
-    let Ok(body) = call.body.json() else {
-        return wrong("We could not parse the JSON body of your request.");
-    };
-    let request = match ChatRequest::read(&body) {
-        Ok(request) => request,
-        Err(message) => return wrong(&message),
-    };
-    let replies: Vec<Reply> = (0..request.choices)
-        .map(|choice| Reply::to(&request.prompt, call.seed.wrapping_add(choice), call.directives))
-        .collect();
-    let answer =
-        if request.stream { stream(&request, &replies, call) } else { whole(&request, &replies, call) };
-    answer
-        .with_header("x-request-id", &format!("req_{}", call.id))
-        .with_header("openai-version", "2020-10-01")
-        .with_header("openai-processing-ms", "5")
+    answer_json(call, |body| {
+        let request = ChatRequest::read(body)?;
+        let replies: Vec<Reply> = (0..request.choices)
+            .map(|choice| Reply::to(&request.prompt, call.seed.wrapping_add(choice), call.directives))
+            .collect();
+        Ok(if request.stream { stream(&request, &replies, call) } else { whole(&request, &replies, call) })
+    })
 }
 
 /// Sums the usage of several choices: their prompt is counted once.

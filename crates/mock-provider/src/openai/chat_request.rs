@@ -21,9 +21,7 @@ const MOST_CHOICES: u64 = 128;
 impl ChatRequest {
     /// Reads a request; what is wrong with it, in the words of an API.
     pub(super) fn read(body: &Value) -> Result<Self, String> {
-        let Some(model) = body["model"].as_str() else {
-            return Err("you must provide a model parameter".to_owned());
-        };
+        let model = super::model(body)?;
         let Some(messages) = body["messages"].as_array() else {
             return Err("Missing required parameter: 'messages'.".to_owned());
         };

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::chat::{ChatUsage, FINGERPRINT, finish_reason, logprobs, sound, total};
 use super::chat_request::ChatRequest;
-use super::{created, id};
+use super::{EVENT_STREAM, created, id};
 use crate::answer::Answer;
 use crate::call::Call;
 use crate::compose::{Reply, pieces};
@@ -115,7 +115,7 @@ pub(super) fn stream(request: &ChatRequest, replies: &[Reply], call: &Call<'_>) 
     for position in 0..longest.max(1) {
         if fails_at == Some(position) {
             chunks.push_error();
-            return chunks.events.finish(CONTENT_TYPE);
+            return chunks.events.finish(EVENT_STREAM);
         }
         for (index, deltas) in deltas.iter().enumerate() {
             if let Some((key, text)) = deltas.get(position) {
@@ -135,10 +135,8 @@ pub(super) fn stream(request: &ChatRequest, replies: &[Reply], call: &Call<'_>) 
         chunks.push_usage(&total(replies).into());
     }
     chunks.events.done();
-    chunks.events.finish(CONTENT_TYPE)
+    chunks.events.finish(EVENT_STREAM)
 }
-
-const CONTENT_TYPE: &str = "text/event-stream; charset=utf-8";
 
 /// What a choice says, as (key, text): its reasoning, then its text.
 fn text_deltas<'a>(reply: &'a Reply, request: &ChatRequest, call: &Call<'_>) -> Vec<(&'static str, &'a str)> {
