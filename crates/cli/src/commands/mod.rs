@@ -1,7 +1,9 @@
 //! One command, one file.
 
+mod backup;
 mod completions;
 mod config;
+mod doctor;
 mod run;
 mod up;
 
@@ -25,6 +27,8 @@ pub(crate) fn dispatch(arguments: Arguments) -> Result<ExitCode> {
         Command::Config { command: ConfigCommand::Check } => config::check(&Setting::read(common)?),
         Command::Completions { shell } => Ok(completions::print(shell)),
         Command::Run { command } => run::run(Setting::read(common)?, command),
+        Command::Doctor { call } => doctor::run(&Setting::read(common)?, call),
+        Command::Backup { directory } => backup::run(&Setting::read(common)?, &directory),
         _ => anyhow::bail!("not yet"),
     }
 }

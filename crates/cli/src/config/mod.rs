@@ -26,8 +26,8 @@ use read::Reader;
 pub(crate) use check::Entry;
 pub(crate) use invalid::Invalid;
 pub(crate) use layers::Origin;
-pub(crate) use settings::{CaptureSetting, LogFormatSetting, ProviderSettings, Settings};
-pub(crate) use values::Secret;
+pub(crate) use settings::{LogFormatSetting, ProviderSettings, Settings};
+pub(crate) use values::{Secret, Upstream};
 
 /// The file that is read where none is named.
 const USUAL_FILE: &str = "verbatim.toml";

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::settings::CaptureSetting;
 use super::*;
 
 fn environment(variables: &[(&str, &str)]) -> BTreeMap<String, String> {

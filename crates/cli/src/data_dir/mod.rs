@@ -87,6 +87,11 @@ impl DataDir {
         let unwritable = |error| DataDirError::Unwritable { path: self.root.clone(), error };
         // Records hold what people say to their models: nobody else's business.
         DirBuilder::new().recursive(true).mode(0o700).create(&self.root).map_err(unwritable)?;
+        self.take_existing()
+    }
+
+    /// Takes one that is there already.
+    pub(crate) fn take_existing(self) -> Result<Held, DataDirError> {
         let lock = Lock::take(&self.root)?;
         // Of a process that did not end by itself.
         let _ = fs::remove_file(Instance::file(&self.root));
@@ -126,7 +131,7 @@ impl Drop for Held {
 }
 
 /// Writes a file whole or not at all, for its owner alone.
-fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
+pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
     use std::io::Write;
     use std::os::unix::fs::OpenOptionsExt;
     let beside = path.with_extension("new");

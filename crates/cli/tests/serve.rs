@@ -1,0 +1,158 @@
+//! One process that relays, records and shows: from the first call to the end in order.
+
+mod support;
+
+use rustix::process::Signal;
+use serde_json::{Value, json};
+use support::{Process, complaint, configure, output, place, verbatim, wait_for};
+use verbatim_mock_provider::{Config, MockProvider};
+
+const QUESTION: &str = "What is the weather in 杭州?";
+
+/// Asks the relay, and gives the exchange's id and the answer's body.
+async fn ask(gateway: &str) -> (String, Vec<u8>) {
+    let body = json!({ "model": "gpt-4o-mini", "messages": [{ "role": "user", "content": QUESTION }] });
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let answer = client
+        .post(format!("{gateway}/v1/chat/completions"))
+        .bearer_auth("sk-mine")
+        .header("content-type", "application/json")
+        .body(body.to_string())
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(answer.status(), 200);
+    let id = answer.headers()["x-verbatim-id"].to_str().unwrap().to_owned();
+    (id, answer.bytes().await.unwrap().to_vec())
+}
+
+/// What the API says, if it says it with 200.
+async fn get(url: String) -> Option<Vec<u8>> {
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let answer = client.get(url).send().await.ok().filter(|answer| answer.status() == 200)?;
+    Some(answer.bytes().await.ok()?.to_vec())
+}
+
+/// The exchange, once it is archived and has ended.
+async fn archived(web: &str, id: &str) -> Value {
+    let began = std::time::Instant::now();
+    loop {
+        let exchange = get(format!("{web}/api/v1/exchanges/{id}")).await;
+        let exchange = exchange.and_then(|bytes| serde_json::from_slice::<Value>(&bytes).ok());
+        match exchange {
+            Some(exchange) if exchange["outcome"] != "running" => return exchange,
+            _ => assert!(began.elapsed() < support::PATIENCE, "{id} is not archived"),
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_is_relayed_archived_and_there_after_a_restart() {
+    let (place, mock) = (place(), MockProvider::start(Config::default()).await.unwrap());
+    configure(place.path(), &mock.base_url());
+    let process = Process::start(place.path(), &["up"]);
+    let web = process.instance.web.clone();
+    let (id, body) = ask(&process.instance.gateway).await;
+    let exchange = archived(&web, &id).await;
+    assert_eq!((exchange["outcome"].as_str(), exchange["status"].as_u64()), (Some("completed"), Some(200)));
+    let leg = get(format!("{web}/api/v1/exchanges/{id}/legs/client_response")).await.unwrap();
+    assert_eq!(leg, body);
+    let metrics = String::from_utf8(get(format!("{web}/metrics")).await.unwrap()).unwrap();
+    assert!(metrics.contains("process_resident_memory_bytes"), "{metrics}");
+    assert!(process.stop().success());
+
+    let process = Process::start(place.path(), &["up"]);
+    let again = archived(&process.instance.web, &id).await;
+    assert_eq!(again["outcome"], "completed");
+    assert!(process.stop().success());
+    mock.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_captured_when_the_process_ended_is_archived_before_it_is_gone() {
+    let (place, mock) = (place(), MockProvider::start(Config::default()).await.unwrap());
+    configure(place.path(), &mock.base_url());
+    let process = Process::start(place.path(), &["up"]);
+    let mut ids = Vec::new();
+    for _ in 0..20 {
+        ids.push(ask(&process.instance.gateway).await.0);
+    }
+    // At once: the recorder has to empty the log first.
+    assert!(process.stop().success());
+    let backup = output(place.path(), &["backup", "copy"]);
+    assert!(backup.status.success(), "{}", complaint(&backup));
+    assert!(String::from_utf8_lossy(&backup.stdout).starts_with("20 exchanges copied"));
+    mock.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_made_while_running_can_be_used_by_itself() {
+    let (place, mock) = (place(), MockProvider::start(Config::default()).await.unwrap());
+    configure(place.path(), &mock.base_url());
+    let process = Process::start(place.path(), &["up"]);
+    let (id, body) = ask(&process.instance.gateway).await;
+    archived(&process.instance.web, &id).await;
+    let backup = output(place.path(), &["backup", "copy"]);
+    assert!(backup.status.success(), "{}", complaint(&backup));
+    let refused = output(place.path(), &["backup", "copy"]);
+    assert!(complaint(&refused).contains("copy is not empty"), "{}", complaint(&refused));
+    // The first one goes on, undisturbed.
+    let (after, _) = ask(&process.instance.gateway).await;
+    archived(&process.instance.web, &after).await;
+
+    let command = verbatim(place.path(), &["up", "--data-dir", "copy"]);
+    let copy = Process::start_command(command, &place.path().join("copy"));
+    archived(&copy.instance.web, &id).await;
+    let leg = get(format!("{}/api/v1/exchanges/{id}/legs/client_response", copy.instance.web)).await;
+    assert_eq!(leg.unwrap(), body);
+    assert!(copy.stop().success());
+    assert!(process.stop().success());
+    mock.shutdown().await;
+}
+
+#[test]
+fn a_second_signal_ends_at_once() {
+    let place = place();
+    // A call that hangs keeps the relay draining.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    configure(place.path(), &format!("http://{}", silent.local_addr().unwrap()));
+    let mut process = Process::start(place.path(), &["up"]);
+    let address = process.instance.gateway.trim_start_matches("http://").to_owned();
+    let mut call = std::net::TcpStream::connect(address).unwrap();
+    std::io::Write::write_all(&mut call, b"GET /v1/models HTTP/1.1\r\nhost: x\r\n\r\n").unwrap();
+    let (_upstream, _) = silent.accept().unwrap();
+    process.signal(Signal::TERM);
+    // It drains once it takes no more calls.
+    wait_for("the relay to stop accepting", || {
+        std::net::TcpStream::connect(process.instance.gateway.trim_start_matches("http://")).err()
+    });
+    process.signal(Signal::TERM);
+    assert_eq!(process.wait().code(), Some(128 + 15));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_doctor_tells_what_works_and_what_does_not() {
+    let (place, mock) = (place(), MockProvider::start(Config::default()).await.unwrap());
+    configure(place.path(), &mock.base_url());
+    let said = |output: &std::process::Output| String::from_utf8_lossy(&output.stdout).into_owned();
+
+    let before = output(place.path(), &["doctor"]);
+    assert!(before.status.success(), "{}", said(&before));
+    assert!(said(&before).contains("none runs on this data directory"), "{}", said(&before));
+
+    let process = Process::start(place.path(), &["up"]);
+    let running = output(place.path(), &["doctor", "--call"]);
+    assert!(running.status.success(), "{}{}", said(&running), complaint(&running));
+    assert!(said(&running).contains(&process.instance.gateway) && said(&running).contains("recorded as"));
+    assert!(process.stop().success());
+
+    mock.shutdown().await;
+    let alone = output(place.path(), &["doctor"]);
+    assert_eq!(alone.status.code(), Some(1));
+    assert!(
+        said(&alone).contains("FAIL  openai") && said(&alone).contains("can't be reached"),
+        "{}",
+        said(&alone)
+    );
+}
