@@ -20,8 +20,6 @@ pub(crate) struct Appender {
     shared: Arc<Shared>,
     queue: Arc<Queue>,
     active: Option<Active>,
-    /// The next message's sequence.
-    next: Sequence,
     free: FreeSpace,
 }
 
@@ -39,11 +37,11 @@ enum Verdict {
 }
 
 impl Appender {
-    /// Writes from `next` on, in a new file, which is made when the first message comes.
-    pub(crate) fn new(shared: Arc<Shared>, queue: Arc<Queue>, next: Sequence) -> Self {
+    /// Writes to a new file, which is made when the first message comes.
+    pub(crate) fn new(shared: Arc<Shared>, queue: Arc<Queue>) -> Self {
         let config = &shared.config;
         let free = FreeSpace::new(config.directory.clone(), config.keep_free_bytes);
-        Self { shared, queue, active: None, next, free }
+        Self { shared, queue, active: None, free }
     }
 
     /// Until the queue is closed.
@@ -78,7 +76,7 @@ impl Appender {
             }
             replies.push((reply, verdicts, permit));
         }
-        let written = if group.is_empty() { Ok(self.next) } else { self.commit(group) };
+        let written = if group.is_empty() { Ok(0) } else { self.commit(group) };
         for (reply, verdicts, _permit) in replies {
             let answers = verdicts.into_iter().map(|verdict| match (verdict, &written) {
                 (Verdict::Refused(error), _) => Err(error),
@@ -111,8 +109,8 @@ impl Appender {
     /// Writes a group; gives its first sequence.
     fn commit(&mut self, group: Vec<Message>) -> PortResult<Sequence> {
         let began = Instant::now();
-        let (first, count) = (self.next, group.len() as u64);
-        let writing = self.active_file(count)?;
+        let (first, count) = (self.shared.ledger().next_sequence(), group.len() as u64);
+        let writing = self.active_file(first, count)?;
         if let Err(error) = writing.write((first..).zip(&group)) {
             let stuck = writing.is_stuck();
             tracing::warn!(%error, messages = count, "a group of messages could not be written");
@@ -121,7 +119,6 @@ impl Appender {
             }
             return Err(classify("could not write to the log", &error));
         }
-        self.next += count;
         let bytes = group.iter().map(|message| message.payload.len() as u64).sum();
         self.shared.ledger().publish(first, group);
         self.shared.changed.notify_waiters();
@@ -131,13 +128,13 @@ impl Appender {
     }
 
     /// The file to write so many messages to.
-    fn active_file(&mut self, count: u64) -> PortResult<&mut Writing> {
+    fn active_file(&mut self, first: Sequence, count: u64) -> PortResult<&mut Writing> {
         let limit = self.shared.config.segment_limit();
         if self.active.is_some() {
             let ledger = self.shared.ledger();
-            let is_full = ledger.active_contents().is_none_or(|active| {
-                active.disk_bytes() >= limit || active.end() + count > active.first() + SPAN
-            });
+            let is_full = ledger
+                .active_contents()
+                .is_none_or(|active| active.disk_bytes() >= limit || first + count > active.first() + SPAN);
             drop(ledger);
             if is_full {
                 self.finish_file();
@@ -146,7 +143,7 @@ impl Appender {
         match self.active {
             Some(ref mut active) => Ok(&mut active.writing),
             None => {
-                let segment = Arc::new(Segment::new(&self.shared.config.directory, self.next));
+                let segment = Arc::new(Segment::new(&self.shared.config.directory, first));
                 let writing = segment.create(limit)?;
                 self.shared.ledger().begin_file(Arc::clone(&segment));
                 Ok(&mut self.active.insert(Active { segment, writing }).writing)
@@ -176,7 +173,7 @@ impl Appender {
             self.shared.ledger().end_file(0);
             tracing::error!(file = %active.segment.path().display(), "a log file is damaged: the next one begins");
             // Behind anything that it may hold unseen.
-            self.next = active.segment.first + SPAN;
+            self.shared.ledger().skip_to(active.segment.first + SPAN);
         }
     }
 }

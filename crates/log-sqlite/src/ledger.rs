@@ -63,6 +63,8 @@ impl Files {
 pub(crate) struct Position {
     pub(crate) floor: Sequence,
     pub(crate) last: Sequence,
+    /// The next message's sequence, while nothing is written any more.
+    pub(crate) next: Sequence,
     /// Where the messages begin that the recorder never got, and its unacknowledged deliveries.
     pub(crate) recorder: (Sequence, Vec<u8>),
     /// The same for the watch.
@@ -76,6 +78,8 @@ pub(crate) struct Ledger {
     recorder: Cursor,
     watch: Cursor,
     recent: Recent,
+    /// The next message's sequence: behind every one that was ever used.
+    next: Sequence,
     /// Messages above the floor, and their payload bytes.
     messages: u64,
     bytes: u64,
@@ -109,6 +113,7 @@ impl Ledger {
         let held = || files.between(files.floor, Sequence::MAX);
         let mut ledger = Self {
             recent: Recent::new(cache_bytes),
+            next: position.next.max(last + 1),
             messages: held().count() as u64,
             bytes: held().map(|(_, entry)| entry.bytes as u64).sum(),
             disk_bytes: files.kept.iter().map(|kept| kept.contents.disk_bytes()).sum(),
@@ -132,6 +137,16 @@ impl Ledger {
         self.files.kept.push_back(Kept { segment, contents, to_write_back: 0 });
     }
 
+    /// The next message's sequence.
+    pub(crate) fn next_sequence(&self) -> Sequence {
+        self.next
+    }
+
+    /// Takes note that every sequence below may have been used.
+    pub(crate) fn skip_to(&mut self, next: Sequence) {
+        self.next = self.next.max(next);
+    }
+
     /// Takes note that the newest file is full, with so many bytes to be written back.
     pub(crate) fn end_file(&mut self, to_write_back: u64) {
         if let Some(newest) = self.files.kept.back_mut() {
@@ -152,6 +167,7 @@ impl Ledger {
             self.files.last = sequence;
         }
         self.disk_bytes += active.contents.disk_bytes();
+        self.next = self.files.end();
         self.dirty = true;
     }
 
@@ -326,6 +342,7 @@ impl Ledger {
         Position {
             floor: self.files.floor,
             last: self.files.last,
+            next: self.next,
             recorder: kept(&self.recorder),
             watch: kept(&self.watch),
         }

@@ -50,10 +50,9 @@ impl SqliteLog {
     /// or a newer program wrote it. [`PortError::Transient`]: the system has no memory, disk space or threads left.
     pub async fn open(config: Config) -> PortResult<Self> {
         let opening = spawn_blocking(move || Self::start(config)).await;
-        let (log, next) =
-            opening.map_err(|error| PortError::transient("opening the log broke off", error))??;
+        let log = opening.map_err(|error| PortError::transient("opening the log broke off", error))??;
         log.tasks().spawn(keep_house(Arc::clone(&log.shared), Arc::clone(&log.state)));
-        let appender = Appender::new(Arc::clone(&log.shared), Arc::clone(&log.queue), next);
+        let appender = Appender::new(Arc::clone(&log.shared), Arc::clone(&log.queue));
         let thread =
             std::thread::Builder::new().name("log appender".to_owned()).spawn(move || appender.run());
         let thread =
@@ -62,11 +61,11 @@ impl SqliteLog {
         Ok(log)
     }
 
-    fn start(config: Config) -> PortResult<(Self, Sequence)> {
+    fn start(config: Config) -> PortResult<Self> {
         let measures = Measures::new(config.name);
         let recovered = recover(&config, &measures)?;
         let queue = Arc::new(Queue::new(config.queue_bytes));
-        let log = Self {
+        Ok(Self {
             shared: Arc::new(Shared::new(config, recovered.ledger, measures)),
             queue,
             state: Arc::new(recovered.state),
@@ -75,8 +74,7 @@ impl SqliteLog {
             tasks: Mutex::default(),
             appender: Mutex::default(),
             lock: Mutex::new(Some(recovered.lock)),
-        };
-        Ok((log, recovered.next))
+        })
     }
 
     /// What was found broken when it was opened.

@@ -27,8 +27,6 @@ pub(crate) struct Recovered {
     pub(crate) lock: DirectoryLock,
     pub(crate) state: StateFile,
     pub(crate) ledger: Ledger,
-    /// The next message's sequence: behind every one that was ever used.
-    pub(crate) next: Sequence,
     pub(crate) damage: Damage,
 }
 
@@ -50,8 +48,9 @@ pub(crate) fn recover(config: &Config, measures: &Measures) -> PortResult<Recove
     }
     let next = next_sequence(&kept, &remembered, &damage);
     measures.damaged(damage.set_aside.len() as u64, damage.lost_messages);
-    let ledger = Ledger::new(kept, &remembered.position, remembered.dead_letters, config.cache_bytes);
-    Ok(Recovered { lock, state, ledger, next, damage })
+    let mut ledger = Ledger::new(kept, &remembered.position, remembered.dead_letters, config.cache_bytes);
+    ledger.skip_to(next);
+    Ok(Recovered { lock, state, ledger, damage })
 }
 
 fn open_state(path: &Path, damage: &mut Damage) -> PortResult<(StateFile, Remembered)> {
@@ -135,12 +134,10 @@ fn load(
 }
 
 /// Behind everything that was ever used. A log that was not closed in order may have given out sequences that no file
-/// tells of any more, but none further than a file reaches.
+/// tells of any more, but none further than its newest file reaches.
 fn next_sequence(kept: &[Kept], remembered: &Remembered, damage: &Damage) -> Sequence {
-    let ends = kept.iter().map(|kept| kept.contents.end());
-    let seen = ends.max().unwrap_or(1).max(remembered.position.last + 1);
-    if remembered.clean && damage.set_aside.is_empty() {
-        return seen;
+    match kept.last() {
+        Some(newest) if !remembered.clean || !damage.set_aside.is_empty() => newest.contents.first() + SPAN,
+        _ => remembered.position.next,
     }
-    kept.last().map_or(seen, |newest| seen.max(newest.contents.first() + SPAN))
 }

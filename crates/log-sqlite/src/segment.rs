@@ -34,10 +34,11 @@ const SCHEMA_BYTES: u64 = 128 << 10;
 /// 1.5 KB; larger ones cost more than they save, because every commit writes the last page again.
 const PAGE_BYTES: u32 = 8192;
 
+/// Repeatable: the first attempt may have met a full disk.
 const CREATE: &str = "
     BEGIN IMMEDIATE;
-    CREATE TABLE gateway (number INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
-    CREATE TABLE message (
+    CREATE TABLE IF NOT EXISTS gateway (number INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
+    CREATE TABLE IF NOT EXISTS message (
         sequence INTEGER PRIMARY KEY,
         kind INTEGER NOT NULL,
         gateway INTEGER NOT NULL,
@@ -45,7 +46,7 @@ const CREATE: &str = "
         payload BLOB NOT NULL
     );
     -- Written once, when nothing more is added: what the file holds.
-    CREATE TABLE contents (entries BLOB NOT NULL);
+    CREATE TABLE IF NOT EXISTS contents (entries BLOB NOT NULL);
     PRAGMA user_version = 1;
     COMMIT;";
 

@@ -16,12 +16,12 @@ use crate::shared::Shared;
 const SCHEMA: u32 = 1;
 const CREATE: &str = "
     BEGIN IMMEDIATE;
-    -- One row. `clean`: the log was closed in order after `last` was written.
+    -- One row. `next`: the next sequence to be used, if the log was closed in order; 0 while it is open.
     CREATE TABLE log (
         id INTEGER PRIMARY KEY CHECK (id = 1),
         floor INTEGER NOT NULL,
         last INTEGER NOT NULL,
-        clean INTEGER NOT NULL
+        next INTEGER NOT NULL
     );
     INSERT INTO log VALUES (1, 0, 0, 1);
     -- Where the messages begin that a reader never got, and which of those before are not acknowledged: 8 bytes of
@@ -110,7 +110,7 @@ impl StateFile {
             connection.pragma_update(None, "synchronous", "NORMAL").doing(doing)?;
             let position = shared.ledger().position();
             let saved = connection.transaction().and_then(|transaction| {
-                write(&transaction, &position, false)?;
+                write(&transaction, &Position { next: 0, ..position })?;
                 transaction.commit()
             });
             if saved.is_err() {
@@ -123,10 +123,8 @@ impl StateFile {
 
     /// Keeps how far the log was read, notes that it was closed in order, and closes the file.
     pub(crate) async fn close(&self, position: Position) -> PortResult<()> {
-        let noted = self
-            .writer
-            .run(move |connection| write(connection, &position, true).doing("close the log"))
-            .await;
+        let noted =
+            self.writer.run(move |connection| write(connection, &position).doing("close the log")).await;
         self.writer.close().await;
         noted
     }
@@ -163,8 +161,8 @@ fn prepare(connection: &Connection) -> Result<Remembered, Unprepared> {
         SCHEMA => {}
         newer => return Err(Unprepared::Newer(newer)),
     }
-    let (floor, last, clean): (i64, i64, bool) =
-        connection.query_row("SELECT floor, last, clean FROM log", [], |row| row.try_into())?;
+    let (floor, last, next): (i64, i64, i64) =
+        connection.query_row("SELECT floor, last, next FROM log", [], |row| row.try_into())?;
     let mut statement = connection.prepare("SELECT name, position, given FROM reader")?;
     let readers = statement.query_map([], |row| {
         let position: i64 = row.get(1)?;
@@ -173,21 +171,22 @@ fn prepare(connection: &Connection) -> Result<Remembered, Unprepared> {
     let mut readers: HashMap<String, (Sequence, Vec<u8>)> = readers.collect::<Result<_, _>>()?;
     let mut reader = |name| readers.remove(name).unwrap_or_default();
     let dead_letters = count_dead_letters(connection)?;
-    connection.execute("UPDATE log SET clean = 0", [])?;
+    connection.execute("UPDATE log SET next = 0", [])?;
     let position = Position {
         floor: floor.cast_unsigned(),
         last: last.cast_unsigned(),
+        next: next.cast_unsigned(),
         recorder: reader("recorder"),
         watch: reader("watch"),
     };
-    Ok(Remembered { position, clean, dead_letters })
+    Ok(Remembered { clean: position.next > 0, position, dead_letters })
 }
 
-fn write(connection: &Connection, position: &Position, clean: bool) -> rusqlite::Result<()> {
-    connection.prepare_cached("UPDATE log SET floor = ?1, last = ?2, clean = ?3")?.execute((
+fn write(connection: &Connection, position: &Position) -> rusqlite::Result<()> {
+    connection.prepare_cached("UPDATE log SET floor = ?1, last = ?2, next = ?3")?.execute((
         position.floor.cast_signed(),
         position.last.cast_signed(),
-        clean,
+        position.next.cast_signed(),
     ))?;
     let mut statement =
         connection.prepare_cached("UPDATE reader SET position = ?2, given = ?3 WHERE name = ?1")?;

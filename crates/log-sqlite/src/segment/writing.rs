@@ -62,3 +62,46 @@ impl Writing {
         !self.connection.is_autocommit()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use verbatim_core::model::ExchangeId;
+    use verbatim_core::ports::MessageKind;
+
+    use crate::segment::{Loaded, Segment, is_damage};
+
+    use super::*;
+
+    fn messages(count: usize) -> Vec<Message> {
+        let payload = Bytes::from(vec![7; 5000]);
+        let message = |n: usize| Message {
+            kind: MessageKind::Part,
+            gateway: format!("gateway {}", n % 3),
+            exchange: ExchangeId::mint(),
+            payload: payload.clone(),
+        };
+        (0..count).map(message).collect()
+    }
+
+    #[test]
+    fn a_disk_that_fills_up_leaves_nothing_half_written_and_takes_the_group_once_there_is_room() {
+        let directory = tempfile::tempdir().unwrap();
+        let segment = Segment::new(directory.path(), 1);
+        let mut writing = segment.create(1 << 20).unwrap();
+        let (few, many) = (messages(3), messages(50));
+        writing.write((1..).zip(&few)).unwrap();
+        // SQLite answers a full disk and a full file alike.
+        writing.connection.pragma_update(None, "max_page_count", 20).unwrap();
+        let full = writing.write((4..).zip(&many)).unwrap_err();
+        assert_eq!(full.sqlite_error_code(), Some(rusqlite::ErrorCode::DiskFull));
+        assert!(!is_damage(&full) && !writing.is_stuck());
+        let Loaded::Sound { contents, .. } = segment.load().unwrap() else { panic!("the file is damaged") };
+        assert_eq!(contents.messages(), 3);
+        writing.connection.pragma_update(None, "max_page_count", 1_000_000).unwrap();
+        writing.write((4..).zip(&many)).unwrap();
+        let found = segment.read(&[1, 3, 4, 53], true).unwrap();
+        let expected = [(1, &few[0]), (3, &few[2]), (4, &many[0]), (53, &many[49])];
+        assert_eq!(found.messages, expected.map(|(sequence, message)| (sequence, message.clone())));
+    }
+}
