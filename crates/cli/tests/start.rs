@@ -149,7 +149,10 @@ fn data_of_a_newer_version_is_told_and_left_alone() {
 /// Writes into a file's schema history what a later version would.
 fn newer_schema(path: &Path) {
     let file = verbatim_sqlite::open(path, &verbatim_sqlite::Options::default()).unwrap();
-    file.execute_batch("INSERT INTO refinery_schema_history VALUES (9999, 'later', '2030-01-01T00:00:00Z', '0')").unwrap();
+    file.execute_batch(
+        "INSERT INTO refinery_schema_history VALUES (9999, 'later', '2030-01-01T00:00:00Z', '0')",
+    )
+    .unwrap();
 }
 
 #[test]

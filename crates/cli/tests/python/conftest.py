@@ -15,15 +15,16 @@ def stack():
 
 @pytest.fixture
 def session(request):
-    return re.sub(r"[^a-z0-9]+", "-", request.node.name.lower()).strip("-")
+    name = f"{request.module.__name__}-{request.node.name}".lower()
+    return re.sub(r"[^a-z0-9]+", "-", name).strip("-")
 
 
 def text_of(conversation: dict, choice: int = 0) -> str:
     """The text of one choice of the folded answer."""
-    parts = conversation["answer"]["choices"][choice]["parts"]
+    parts = conversation["choices"][choice]["parts"]
     return "".join(part["text"] for part in parts if part["type"] == "text")
 
 
 def calls_of(conversation: dict) -> list[dict]:
     """The tool calls of the folded answer."""
-    return [part for part in conversation["answer"]["choices"][0]["parts"] if part["type"] == "tool_call"]
+    return [part for part in conversation["choices"][0]["parts"] if part["type"] == "tool_call"]

@@ -44,7 +44,7 @@ def test_messages_streamed(stack, session, client):
     [exchange] = stack.exchanges(session)
     conversation = stack.conversation(exchange)
     assert text_of(conversation) == text(message)
-    assert conversation["answer"]["choices"][0]["finish_reason"] == message.stop_reason
+    assert conversation["choices"][0]["finish_reason"] == message.stop_reason
     assert exchange["output_tokens"] == message.usage.output_tokens
 
 
@@ -77,7 +77,7 @@ def test_thinking_streamed(stack, session, client):
         message = stream.get_final_message()
     thought = "".join(block.thinking for block in message.content if block.type == "thinking")
     [exchange] = stack.exchanges(session)
-    parts = stack.conversation(exchange)["answer"]["choices"][0]["parts"]
+    parts = stack.conversation(exchange)["choices"][0]["parts"]
     assert thought and "".join(part["text"] for part in parts if part["type"] == "reasoning") == thought
 
 

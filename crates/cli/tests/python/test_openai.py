@@ -46,7 +46,7 @@ def test_chat_streamed(stack, session, client):
     [exchange] = stack.exchanges(session)
     conversation = stack.conversation(exchange)
     assert text_of(conversation) == final.choices[0].message.content
-    assert conversation["answer"]["choices"][0]["finish_reason"] == final.choices[0].finish_reason
+    assert conversation["choices"][0]["finish_reason"] == final.choices[0].finish_reason
     assert exchange["output_tokens"] == final.usage.completion_tokens
     assert exchange["streamed"] is True
     assert exchange["first_token_us"] is not None

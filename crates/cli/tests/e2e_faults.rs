@@ -1,0 +1,137 @@
+//! Load, aborts, resets, large bodies, kills: client, ledger and archive agree afterwards.
+#![expect(clippy::print_stderr, reason = "a test says how many calls it excused")]
+
+mod judge;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use judge::calls::{Call, large, mixed};
+use judge::client::{Seen, make_all};
+use judge::relay::Relay;
+use judge::verdict::{Archived, Trial, Verdict, open_exchanges, read_archive};
+use verbatim_mock_provider::{Config, Detail, LedgerOptions, MockProvider};
+
+const CONNECTIONS: usize = 64;
+
+struct Ground {
+    mock: MockProvider,
+    relay: Relay,
+    _directory: tempfile::TempDir,
+}
+
+impl Ground {
+    async fn new(capture: &str) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let ledger = LedgerOptions { detail: Detail::Bodies, ..LedgerOptions::default() };
+        let mock = MockProvider::start(Config { ledger, ..Config::default() }).await.unwrap();
+        let address = format!("http://{}", mock.address());
+        let mut relay = Relay::new(directory.path(), &address, capture);
+        relay.start().await;
+        Self { mock, relay, _directory: directory }
+    }
+
+    /// Makes calls and kills the relay (and starts it again) each time a share of them is done.
+    async fn run(&mut self, calls: Vec<Call>, connections: usize, kills: usize) -> (Vec<Seen>, Vec<Instant>) {
+        let done = Arc::new(AtomicUsize::new(0));
+        let total = calls.len();
+        let gateway = self.relay.gateway();
+        let load = make_all(&gateway, calls, connections, Arc::clone(&done));
+        tokio::pin!(load);
+        let mut killed = Vec::new();
+        let seen = loop {
+            tokio::select! {
+                seen = &mut load => break seen,
+                () = tokio::time::sleep(Duration::from_millis(5)) => {
+                    let due = total * (killed.len() + 1) / (kills + 1);
+                    if killed.len() < kills && done.load(Ordering::Relaxed) >= due {
+                        killed.push(self.relay.kill());
+                        self.relay.start().await;
+                    }
+                }
+            }
+        };
+        assert_eq!(killed.len(), kills);
+        (seen, killed)
+    }
+
+    /// Stops the relay once everything is archived or settled, and reads the archive.
+    async fn archive(&mut self, calls: usize) -> HashMap<String, Vec<Archived>> {
+        let began = Instant::now();
+        loop {
+            self.relay.stop().await;
+            let archive = read_archive(&self.relay.data).await;
+            let open = open_exchanges(&self.relay.data).await;
+            let patience = began.elapsed() < Duration::from_secs(60);
+            if open == 0 && (archive.len() >= calls || began.elapsed() > Duration::from_secs(10)) || !patience
+            {
+                return archive;
+            }
+            self.relay.start().await;
+            // Settling what a dead process left takes the watch's and the settler's next look.
+            tokio::time::sleep(Duration::from_secs(2)).await;
+        }
+    }
+}
+
+fn report(name: &str, verdict: &Verdict) {
+    eprintln!("{name}: {} whole, {} cut, {} excused", verdict.whole, verdict.cut, verdict.excused);
+    assert!(
+        verdict.faults.is_empty(),
+        "{} faults:\n{}",
+        verdict.faults.len(),
+        verdict.faults[..verdict.faults.len().min(20)].join("\n")
+    );
+}
+
+async fn trial(name: &str, capture: &str, calls: Vec<Call>, connections: usize, kills: usize) -> Verdict {
+    let mut ground = Ground::new(capture).await;
+    let count = calls.len();
+    let (seen, killed) = ground.run(calls, connections, kills).await;
+    let archive = ground.archive(count).await;
+    let verdict = Trial { kills: &killed, required: capture == "required" }.judge(
+        &seen,
+        ground.mock.ledger(),
+        &archive,
+    );
+    report(name, &verdict);
+    ground.mock.shutdown().await;
+    verdict
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_thousand_mixed_calls_agree_in_client_ledger_and_archive() {
+    let calls = (0..2_000).map(|number| mixed("mixed", number)).collect();
+    let verdict = trial("mixed", "best_effort", calls, CONNECTIONS, 0).await;
+    assert_eq!(verdict.excused, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn twenty_bodies_of_20_mb_at_once_agree() {
+    let calls = (0..20).map(|number| large("bodies", number, 20_000_000)).collect();
+    let verdict = trial("large", "best_effort", calls, 20, 0).await;
+    assert_eq!((verdict.whole, verdict.excused), (20, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn required_capture_survives_five_kills_with_nothing_missing() {
+    let calls = (0..2_000).map(|number| mixed("required", number)).collect();
+    let verdict = trial("required, killed", "required", calls, CONNECTIONS, 5).await;
+    assert_eq!(verdict.excused, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn best_effort_survives_five_kills_but_for_the_last_moments() {
+    let calls = (0..2_000).map(|number| mixed("effort", number)).collect();
+    let verdict = trial("best effort, killed", "best_effort", calls, CONNECTIONS, 5).await;
+    // Only what was under way at a kill can be excused: at most every connection's call, five times.
+    assert!(verdict.excused <= 5 * CONNECTIONS);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn large_bodies_survive_five_kills_under_required_capture() {
+    let calls = (0..20).map(|number| large("kills", number, 20_000_000)).collect();
+    trial("large, killed", "required", calls, 20, 5).await;
+}
