@@ -7,7 +7,7 @@ use verbatim_core::model::{ExchangeId, ExchangeRecord, LegBody, LegInfo, Timesta
 use verbatim_core::ports::{Commit, Committed, PortResult};
 
 use crate::Engine;
-use crate::bodies::{Stages, Whereabouts};
+use crate::bodies::{self, Stages};
 use crate::bucket::Bucket;
 use crate::encoding::{Heads, Manifest, StoredBody, encode_heads};
 use crate::records::{Row, Table, store};
@@ -21,7 +21,7 @@ struct Staged {
     record: ExchangeRecord,
     bucket: Bucket,
     /// One a body; `None` where retention deleted that week's bodies already.
-    bodies: Option<Vec<Whereabouts>>,
+    bodies: Option<Vec<bodies::Staged>>,
     table: Table,
 }
 
@@ -97,9 +97,8 @@ impl Engine {
                 let captured: usize = record.bodies.iter().map(|body| body.bytes.len()).sum();
                 metrics::counter!("verbatim_archive_captured_bytes_total").increment(captured as u64);
                 let stored = record.bodies.into_iter().enumerate().map(|(index, body)| {
-                    let whereabouts = bodies.as_ref().and_then(|bodies| bodies.get(index));
-                    let manifest =
-                        whereabouts.map_or(Manifest::Deleted, |body| stages.manifest(bucket, body));
+                    let staged = bodies.as_ref().and_then(|bodies| bodies.get(index));
+                    let manifest = staged.map_or(Manifest::Deleted, |body| stages.manifest(bucket, body));
                     StoredBody { info: checked(&body), timeline: body.timeline, manifest }
                 });
                 let heads = Heads { bodies: stored.collect(), heads: record.heads, bucket };

@@ -10,6 +10,7 @@ mod faulty_log;
 mod memory_log;
 #[expect(clippy::unwrap_used, reason = "a promise that is not kept fails its test")]
 pub mod search_index;
+pub mod traffic;
 
 pub use builders::ExchangeBuilder;
 pub use faulty_log::{Fault, FaultyLog};

@@ -1,11 +1,12 @@
--- Blocks in the order they came; a record refers to them by number.
+-- Blocks in the order they came, each with pieces of one tenant's bodies, compressed together.
 CREATE TABLE block (
     number INTEGER PRIMARY KEY,
     data   BLOB NOT NULL
 );
 
--- Where a block of a tenant is, for those that may come again. The address is a hash of tenant and bytes.
-CREATE TABLE block_address (
+-- Where a piece is that may come again. Its address is a hash of tenant and bytes.
+CREATE TABLE piece (
     address BLOB    NOT NULL PRIMARY KEY,
-    block   INTEGER NOT NULL
+    block   INTEGER NOT NULL,
+    start   INTEGER NOT NULL                          -- where in the block's bytes
 ) WITHOUT ROWID;

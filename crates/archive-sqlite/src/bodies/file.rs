@@ -3,11 +3,12 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{OptionalExtension, Row, params};
 use verbatim_core::ports::{PortError, PortResult};
 use verbatim_sqlite::{Doing, Options, Readers, Writer, WriterOptions, migrate, open};
 
 use crate::chunking::Address;
+use crate::encoding::Segment;
 use crate::squeeze::Squeezers;
 use crate::sync_directory;
 
@@ -18,10 +19,19 @@ mod migrations {
 /// Bodies are read side by side by so many.
 const READERS: usize = 4;
 
-/// A block to be stored, packed. With an address it is stored once, and found again by it.
+/// A block to be stored.
 pub(crate) struct NewBlock {
-    pub(crate) address: Option<Address>,
+    /// Packed.
     pub(crate) data: Vec<u8>,
+    /// The pieces in it that may come again, and where they start.
+    pub(crate) pieces: Vec<(Address, u32)>,
+}
+
+/// Where a piece is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) block: i64,
+    pub(crate) start: u32,
 }
 
 /// An open file of blocks. Blocks are only ever added; their numbers rise. Every method blocks its thread.
@@ -46,13 +56,17 @@ impl BlocksFile {
         })
     }
 
-    /// The numbers of those blocks that are there.
-    pub(crate) fn known(&self, addresses: &[Address]) -> PortResult<HashMap<Address, i64>> {
+    /// Where those pieces are that are there.
+    pub(crate) fn known(&self, addresses: &[Address]) -> PortResult<HashMap<Address, Place>> {
+        const DOING: &str = "look for pieces of bodies";
         let mut known = HashMap::with_capacity(addresses.len());
         self.readers.run_blocking(|connection| {
+            let sql = "SELECT block, start FROM piece WHERE address = ?1";
+            let mut select = connection.prepare_cached(sql).doing(DOING)?;
+            let read = |row: &Row<'_>| Ok(Place { block: row.get(0)?, start: row.get(1)? });
             for address in addresses {
-                if let Some(block) = find(connection, address)? {
-                    known.insert(*address, block);
+                if let Some(place) = select.query_row([address], read).optional().doing(DOING)? {
+                    known.insert(*address, place);
                 }
             }
             Ok(())
@@ -62,47 +76,46 @@ impl BlocksFile {
 
     /// Stores blocks; durable when it returns. Gives each one's number.
     pub(crate) fn append(&self, blocks: Vec<NewBlock>) -> PortResult<Vec<i64>> {
+        const DOING: &str = "store blocks";
         self.writer.run_blocking(move |connection| {
             let mut insert =
-                connection.prepare_cached("INSERT INTO block (data) VALUES (?1)").doing("store a block")?;
+                connection.prepare_cached("INSERT INTO block (data) VALUES (?1)").doing(DOING)?;
+            // Another commit may have stored a piece since this one looked: the first stays the one to be found.
+            let sql = "INSERT INTO piece (address, block, start) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING";
+            let mut remember = connection.prepare_cached(sql).doing(DOING)?;
             let mut numbers = Vec::with_capacity(blocks.len());
             for block in &blocks {
-                // Another commit may have stored it since the caller looked.
-                let there = match &block.address {
-                    Some(address) => find(connection, address)?,
-                    None => None,
-                };
-                numbers.push(match there {
-                    Some(number) => number,
-                    None => {
-                        let number = insert.insert([&block.data]).doing("store a block")?;
-                        if let Some(address) = &block.address {
-                            remember(connection, address, number)?;
-                        }
-                        number
-                    }
-                });
+                let number = insert.insert([&block.data]).doing(DOING)?;
+                for (address, start) in &block.pieces {
+                    remember.execute(params![address, number, start]).doing(DOING)?;
+                }
+                numbers.push(number);
             }
             Ok(numbers)
         })
     }
 
-    /// The bytes of blocks, one after the other.
-    pub(crate) fn read(&self, blocks: &[i64], squeezers: &Squeezers) -> PortResult<Vec<u8>> {
+    /// The bytes of stretches of blocks, one after the other.
+    pub(crate) fn read(&self, segments: &[Segment], squeezers: &Squeezers) -> PortResult<Vec<u8>> {
+        const DOING: &str = "read a block";
         let mut bytes = Vec::new();
         self.readers.run_blocking(|connection| {
             squeezers.with(|squeezer| {
-                let mut select = connection
-                    .prepare_cached("SELECT data FROM block WHERE number = ?1")
-                    .doing("read a block")?;
-                for number in blocks {
-                    let mut rows = select.query([number]).doing("read a block")?;
-                    let row = rows.next().doing("read a block")?;
-                    let row = row.ok_or_else(|| self.damaged(*number, "it is not there"))?;
-                    let data = row.get_ref(0).doing("read a block")?.as_blob();
-                    let data = data.map_err(|error| self.damaged(*number, error))?;
-                    let block = squeezer.unpack(data).map_err(|error| self.damaged(*number, error))?;
-                    bytes.extend_from_slice(&block);
+                let mut select =
+                    connection.prepare_cached("SELECT data FROM block WHERE number = ?1").doing(DOING)?;
+                let mut block = (0, Vec::new());
+                for segment in segments {
+                    let damaged = |why: String| self.damaged(segment.block, &why);
+                    if block.0 != segment.block {
+                        let data: Option<Vec<u8>> =
+                            select.query_row([segment.block], |row| row.get(0)).optional().doing(DOING)?;
+                        let data = data.ok_or_else(|| damaged("it is not there".to_owned()))?;
+                        let data = squeezer.unpack(&data).map_err(|error| damaged(error.to_string()))?;
+                        block = (segment.block, data);
+                    }
+                    let (start, length) = (segment.offset as usize, segment.length as usize);
+                    let stretch = block.1.get(start..).and_then(|rest| rest.get(..length));
+                    bytes.extend_from_slice(stretch.ok_or_else(|| damaged("it is too short".to_owned()))?);
                 }
                 Ok(())
             })
@@ -110,22 +123,7 @@ impl BlocksFile {
         Ok(bytes)
     }
 
-    fn damaged(&self, number: i64, why: impl std::fmt::Display) -> PortError {
+    fn damaged(&self, number: i64, why: &str) -> PortError {
         PortError::Permanent(format!("block {number} of {} is damaged: {why}", self.path.display()))
     }
-}
-
-fn find(connection: &Connection, address: &Address) -> PortResult<Option<i64>> {
-    let mut select = connection
-        .prepare_cached("SELECT block FROM block_address WHERE address = ?1")
-        .doing("look for a block")?;
-    select.query_row([address], |row| row.get(0)).optional().doing("look for a block")
-}
-
-fn remember(connection: &Connection, address: &Address, number: i64) -> PortResult<()> {
-    connection
-        .prepare_cached("INSERT INTO block_address (address, block) VALUES (?1, ?2)")
-        .and_then(|mut insert| insert.execute(params![address, number]))
-        .doing("remember where a block is")?;
-    Ok(())
 }

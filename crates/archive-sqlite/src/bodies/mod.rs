@@ -7,4 +7,4 @@ mod stage;
 
 pub(crate) use buckets::Buckets;
 pub(crate) use read::read_body;
-pub(crate) use stage::{Stages, Whereabouts};
+pub(crate) use stage::{Staged, Stages};

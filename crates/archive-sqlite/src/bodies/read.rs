@@ -17,11 +17,7 @@ pub(crate) fn read_body(
     bucket: Bucket,
     body: StoredBody,
 ) -> PortResult<Option<LegBody>> {
-    let (blocks, offset): (&[i64], u64) = match &body.manifest {
-        Manifest::Deleted => return Ok(None),
-        Manifest::Blocks(blocks) => (blocks, 0),
-        Manifest::Within { block, offset } => (std::slice::from_ref(block), *offset),
-    };
+    let Manifest::Segments(segments) = &body.manifest else { return Ok(None) };
     let damaged = |why: String| {
         PortError::Permanent(format!(
             "the {} body of exchange {id} is damaged: {why}",
@@ -35,18 +31,13 @@ pub(crate) fn read_body(
             Err(damaged(format!("its file {} is missing", bucket.file_name())))
         };
     };
-    let bytes = match file.read(blocks, squeezers) {
+    let bytes = match file.read(segments, squeezers) {
         Err(PortError::Permanent(why)) => return Err(damaged(why)),
         other => Bytes::from(other?),
     };
-    let (from, length) = (usize::try_from(offset).ok(), usize::try_from(body.info.stored).ok());
-    let range = from.zip(length).and_then(|(from, length)| Some(from..from.checked_add(length)?));
-    // Whole blocks make the whole body: only a shared block holds more.
-    let exact = matches!(body.manifest, Manifest::Within { .. }) || bytes.len() as u64 == body.info.stored;
-    let Some(range) = range.filter(|range| exact && range.end <= bytes.len()) else {
+    if bytes.len() as u64 != body.info.stored {
         return Err(damaged(format!("expected {} bytes, found {}", body.info.stored, bytes.len())));
-    };
-    let bytes = bytes.slice(range);
+    }
     let hash = *blake3::hash(&bytes).as_bytes();
     if body.info.stored_hash != Some(hash) {
         return Err(damaged("its bytes do not match their hash".to_owned()));

@@ -30,10 +30,16 @@ pub(crate) struct StoredBody {
 pub(crate) enum Manifest {
     /// Nowhere: retention had deleted that week's bodies before this one came.
     Deleted,
-    /// The blocks that follow each other in it.
-    Blocks(Vec<i64>),
-    /// A stretch of one block that it shares with other small bodies.
-    Within { block: i64, offset: u64 },
+    /// Stretches of blocks that follow each other in it.
+    Segments(Vec<Segment>),
+}
+
+/// A stretch of a block's bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Segment {
+    pub(crate) block: i64,
+    pub(crate) offset: u32,
+    pub(crate) length: u32,
 }
 
 pub(crate) fn encode_heads(stored: &Heads) -> Vec<u8> {
@@ -75,14 +81,17 @@ pub(crate) fn decode_heads(bytes: &[u8]) -> Result<Heads> {
     heads.attempts = source.list(read_attempt)?;
     heads.notes = source.list(Source::text)?;
     heads.facts = source.list(|source| Ok((source.text()?, source.text()?)))?.into_iter().collect();
-    let narrow = |number: u64| u32::try_from(number).map_err(|_| Malformed("a bucket"));
-    let bucket = Bucket { week: narrow(source.number()?)?, part: narrow(source.number()?)? };
+    let bucket = Bucket { week: read_small(&mut source)?, part: read_small(&mut source)? };
     let bodies = source.list(read_body)?;
     heads.legs = match source.byte()? {
         1 => bodies.iter().map(|body: &StoredBody| body.info.clone()).collect(),
         _ => source.list(read_leg_info)?,
     };
     Ok(Heads { heads, bucket, bodies })
+}
+
+fn read_small(source: &mut Source<'_>) -> Result<u32> {
+    u32::try_from(source.number()?).map_err(|_| Malformed("a number of 32 bits"))
 }
 
 fn head(sink: &mut Sink, head: &MessageHead) {
@@ -179,18 +188,15 @@ fn body(sink: &mut Sink, body: &StoredBody) {
     });
     match &body.manifest {
         Manifest::Deleted => sink.byte(0),
-        Manifest::Blocks(blocks) => {
+        Manifest::Segments(segments) => {
             sink.byte(1);
             let mut last = 0;
-            sink.list(blocks, |sink, block| {
-                sink.signed(block.wrapping_sub(last));
-                last = *block;
+            sink.list(segments, |sink, segment| {
+                sink.signed(segment.block.wrapping_sub(last));
+                sink.number(segment.offset.into());
+                sink.number(segment.length.into());
+                last = segment.block;
             });
-        }
-        Manifest::Within { block, offset } => {
-            sink.byte(2);
-            sink.signed(*block);
-            sink.number(*offset);
         }
     }
 }
@@ -207,12 +213,11 @@ fn read_body(source: &mut Source<'_>) -> Result<StoredBody> {
         0 => Manifest::Deleted,
         1 => {
             let mut last = 0_i64;
-            Manifest::Blocks(source.list(|source| {
+            Manifest::Segments(source.list(|source| {
                 last = last.wrapping_add(source.signed()?);
-                Ok(last)
+                Ok(Segment { block: last, offset: read_small(source)?, length: read_small(source)? })
             })?)
         }
-        2 => Manifest::Within { block: source.signed()?, offset: source.number()? },
         _ => return Err(Malformed("a kind of manifest")),
     };
     Ok(StoredBody { info, timeline: Timeline { chunks }, manifest })
@@ -241,8 +246,10 @@ mod tests {
     fn any_body() -> impl Strategy<Value = StoredBody> {
         let manifest = prop_oneof![
             Just(Manifest::Deleted),
-            any::<Vec<i64>>().prop_map(Manifest::Blocks),
-            any::<(i64, u64)>().prop_map(|(block, offset)| Manifest::Within { block, offset }),
+            any::<Vec<(i64, u32, u32)>>().prop_map(|segments| {
+                let segment = |(block, offset, length)| Segment { block, offset, length };
+                Manifest::Segments(segments.into_iter().map(segment).collect())
+            }),
         ];
         (any_info(), any::<Vec<(u64, u64)>>(), manifest).prop_map(|(info, chunks, manifest)| {
             let chunks = chunks.into_iter().map(|(offset, at_us)| ChunkTime { offset, at_us }).collect();

@@ -4,6 +4,6 @@ mod heads;
 mod histogram;
 mod wire;
 
-pub(crate) use heads::{Heads, Manifest, StoredBody, decode_heads, encode_heads};
+pub(crate) use heads::{Heads, Manifest, Segment, StoredBody, decode_heads, encode_heads};
 pub(crate) use histogram::{decode_histogram, encode_histogram};
 pub(crate) use wire::Malformed;
