@@ -8,6 +8,7 @@ use verbatim_core::ports::{PortResult, SearchRequest};
 use verbatim_sqlite::{SqlCondition, to_sql};
 
 use crate::damage::Watch;
+use crate::facets;
 use crate::needle::Needles;
 use crate::place;
 
@@ -50,8 +51,11 @@ pub(crate) fn find(connection: &Connection, request: &SearchRequest, watch: &Wat
 struct Search<'a> {
     connection: &'a Connection,
     needles: Needles,
+    /// What is looked up in the postings, if anything.
+    expression: Option<String>,
+    /// What has to be asked of each row, if anything.
     filters: Option<SqlCondition>,
-    /// The rows that a time range leaves.
+    /// The rows that ids and a time range leave.
     rows: (i64, i64),
 }
 
@@ -68,9 +72,14 @@ impl<'a> Search<'a> {
                 .optional()?;
             last.prefix = whole.is_none();
         }
-        let filters = &request.query.filters;
-        let sql = (!filters.is_empty()).then(|| to_sql(filters, "doc"));
-        Ok(Self { connection, needles, filters: sql, rows: rows_within(filters) })
+        let split = facets::split(&request.query.filters);
+        Ok(Self {
+            connection,
+            expression: needles.expression(&split),
+            needles,
+            filters: (!split.rest.is_empty()).then(|| to_sql(&split.rest, "doc")),
+            rows: rows_within(&split.rest),
+        })
     }
 
     fn run(self, request: &SearchRequest) -> rusqlite::Result<FoundPage> {
@@ -121,13 +130,14 @@ impl<'a> Search<'a> {
     /// How many match, up to [`COUNTED`]; `None` where too many would have to be looked at to tell.
     fn total(&self) -> rusqlite::Result<Option<u64>> {
         if self.filters.is_none() {
-            let (table, matching) =
-                if self.needles.is_empty() { ("doc", "TRUE") } else { ("words", "words MATCH ?") };
+            let (table, matching) = match self.expression {
+                None => ("doc", "TRUE"),
+                Some(_) => ("words", "words MATCH ?"),
+            };
             let sql =
                 format!("SELECT count(*) FROM (SELECT 1 FROM {table} WHERE {matching} LIMIT {COUNTED})");
             let mut statement = self.connection.prepare_cached(&sql)?;
-            let expression = (!self.needles.is_empty()).then(|| self.needles.expression());
-            let count: i64 = statement.query_row(params_from_iter(expression), |row| row.get(0))?;
+            let count: i64 = statement.query_row(params_from_iter(&self.expression), |row| row.get(0))?;
             return Ok(Some(u64::try_from(count).unwrap_or(0)));
         }
         let (source, order) = self.source();
@@ -151,7 +161,7 @@ impl<'a> Search<'a> {
 
     /// The tables to look in with the rows to look at, and the column that orders them.
     fn source(&self) -> (&'static str, &'static str) {
-        if self.needles.is_empty() {
+        if self.expression.is_none() {
             ("doc WHERE doc.rowid BETWEEN ? AND ?", "doc.rowid")
         } else {
             // CROSS keeps SQLite from looking through `doc` first.
@@ -169,8 +179,8 @@ impl<'a> Search<'a> {
     /// What the `?`s stand for: of [`source`](Self::source) and of the filters, whichever comes first in the SQL.
     fn values(&self, rows: (i64, i64), source_first: bool) -> Vec<Value> {
         let filters = self.filters.iter().flat_map(|filters| filters.values.iter().cloned());
-        let expression = (!self.needles.is_empty()).then(|| Value::from(self.needles.expression()));
-        let source = expression.into_iter().chain([rows.0.into(), rows.1.into()]);
+        let source =
+            self.expression.clone().map(Value::from).into_iter().chain([rows.0.into(), rows.1.into()]);
         if source_first { source.chain(filters).collect() } else { filters.chain(source).collect() }
     }
 }
@@ -182,20 +192,25 @@ fn id_of(row: &rusqlite::Row<'_>) -> rusqlite::Result<ExchangeId> {
     })
 }
 
-/// The rows that filters by time leave to be looked at. The filters themselves still have to hold.
+/// The rows that filters by id and time leave to be looked at. The filters themselves still have to hold.
 fn rows_within(filters: &[Filter]) -> (i64, i64) {
+    let row = |ms: i64| *place::rows_of(ExchangeId::lowest_at(Timestamp::from_unix_ms(ms))).start();
     let (mut first, mut last) = (0, i64::MAX);
-    for filter in filters {
-        if let Filter { field: Field::Began, condition: Condition::Time { from, to }, excluded: false } =
-            filter
-        {
-            let row = |ms: i64| *place::rows_of(ExchangeId::lowest_at(Timestamp::from_unix_ms(ms))).start();
-            if let Some(from) = from {
-                first = first.max(row(from.as_unix_ms().saturating_sub(CLOCK_SLACK_MS)));
+    for filter in filters.iter().filter(|filter| !filter.excluded) {
+        match (filter.field, &filter.condition) {
+            (Field::Id, Condition::Id(id)) => {
+                first = first.max(*place::rows_of(*id).start());
+                last = last.min(*place::rows_of(*id).end());
             }
-            if let Some(to) = to {
-                last = last.min(row(to.as_unix_ms().saturating_add(CLOCK_SLACK_MS)));
+            (Field::Began, Condition::Time { from, to }) => {
+                if let Some(from) = from {
+                    first = first.max(row(from.as_unix_ms().saturating_sub(CLOCK_SLACK_MS)));
+                }
+                if let Some(to) = to {
+                    last = last.min(row(to.as_unix_ms().saturating_add(CLOCK_SLACK_MS)));
+                }
             }
+            _ => {}
         }
     }
     (first, last)

@@ -8,6 +8,7 @@
 
 mod body;
 mod damage;
+mod facets;
 mod file;
 mod find;
 mod highlight;

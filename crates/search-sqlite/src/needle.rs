@@ -3,6 +3,7 @@
 use verbatim_core::model::query::{Query, TextTerm};
 
 use crate::NOWHERE_ELSE;
+use crate::facets::Split;
 use crate::words::{Kind, tokens};
 
 /// One word or phrase: tokens side by side.
@@ -40,27 +41,33 @@ impl Needles {
         needles
     }
 
-    /// Whether words are to be looked for at all.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.wanted.is_empty() && self.excluded.is_empty()
-    }
-
     /// The word at the end, if it may still be in the making: looked for as a beginning where it is nowhere a word.
     pub(crate) fn unfinished(&mut self) -> Option<&mut Needle> {
         self.wanted.last_mut().filter(|needle| needle.unfinished)
     }
 
-    /// As FTS5 wants it. Every token is quoted, and holds neither quotes nor anything else that FTS5 knows.
-    pub(crate) fn expression(&self) -> String {
-        let join =
-            |needles: &[Needle], by| needles.iter().map(Needle::expression).collect::<Vec<_>>().join(by);
-        // What is excluded has to be taken from something: the token that every document has.
-        let wanted = if self.wanted.is_empty() { quoted(NOWHERE_ELSE) } else { join(&self.wanted, " AND ") };
-        match self.excluded.as_slice() {
-            [] => wanted,
-            excluded => format!("({wanted}) NOT ({})", join(excluded, " OR ")),
+    /// As FTS5 wants it, with the filters that are tokens; `None` where nothing is to be looked up. Every token is
+    /// quoted, and holds neither quotes nor anything else that FTS5 knows.
+    pub(crate) fn expression(&self, filters: &Split) -> Option<String> {
+        let any =
+            |tokens: &Vec<String>| format!("({})", join(tokens.iter().map(|token| quoted(token)), " OR "));
+        let mut wanted: Vec<_> = self.wanted.iter().map(Needle::expression).collect();
+        wanted.extend(filters.wanted.iter().map(any));
+        let mut excluded: Vec<_> = self.excluded.iter().map(Needle::expression).collect();
+        excluded.extend(filters.excluded.iter().map(|token| quoted(token)));
+        if excluded.is_empty() {
+            return (!wanted.is_empty()).then(|| join(wanted, " AND "));
         }
+        if wanted.is_empty() {
+            // What is excluded has to be taken from something: the token that every document has.
+            wanted.push(quoted(NOWHERE_ELSE));
+        }
+        Some(format!("({}) NOT ({})", join(wanted, " AND "), join(excluded, " OR ")))
     }
+}
+
+fn join(parts: impl IntoIterator<Item = String>, by: &str) -> String {
+    parts.into_iter().collect::<Vec<_>>().join(by)
 }
 
 impl Needle {
@@ -106,7 +113,7 @@ mod tests {
     use super::*;
 
     fn expression(query: &str) -> String {
-        Needles::of(&parse(query, Timestamp::default()).unwrap()).expression()
+        Needles::of(&parse(query, Timestamp::default()).unwrap()).expression(&Split::default()).unwrap()
     }
 
     #[test]
@@ -125,6 +132,17 @@ mod tests {
     }
 
     #[test]
+    fn filters_that_are_tokens_are_looked_up_with_the_words() {
+        let filters = Split {
+            wanted: vec![vec!["m1".to_owned(), "m2".to_owned()]],
+            excluded: vec!["x".to_owned()],
+            rest: Vec::new(),
+        };
+        let needles = Needles::of(&parse("a", Timestamp::default()).unwrap());
+        assert_eq!(needles.expression(&filters).unwrap(), r#"("a" AND ("m1" OR "m2")) NOT ("x")"#);
+    }
+
+    #[test]
     fn signs_of_the_index_language_are_only_text() {
         assert_eq!(
             expression(r#"NEAR(a* OR "b\" ^c" AND -(d)"#),
@@ -136,6 +154,7 @@ mod tests {
     fn words_without_letters_are_passed_over_unless_there_are_no_others() {
         assert_eq!(expression("a - 🙂"), r#""a""#);
         let needles = Needles::of(&parse("🙂", Timestamp::default()).unwrap());
-        assert!(needles.hopeless && needles.is_empty());
+        assert!(needles.hopeless);
+        assert_eq!(needles.expression(&Split::default()), None);
     }
 }

@@ -45,28 +45,33 @@ const LONGEST_CAMEL: usize = 48;
 /// Hands every token of `text` to `each`, in order.
 pub(crate) fn tokens(text: &str, mut each: impl FnMut(Token<'_>)) {
     let mut folded = String::new();
-    let mut rest = text.char_indices().peekable();
-    while let Some(&(start, letter)) = rest.peek() {
-        match class(letter) {
-            Class::Space | Class::Mark => {
-                rest.next();
-            }
-            Class::Word => {
-                while rest
-                    .next_if(|(_, letter)| matches!(class(*letter), Class::Word | Class::Mark))
-                    .is_some()
-                {}
-                let end = rest.peek().map_or(text.len(), |(end, _)| *end);
-                word(text, start..end, &mut folded, &mut each);
-            }
-            Class::Unspaced => {
-                while rest
-                    .next_if(|(_, letter)| matches!(class(*letter), Class::Unspaced | Class::Mark))
-                    .is_some()
-                {}
-                let end = rest.peek().map_or(text.len(), |(end, _)| *end);
-                unspaced(text, start..end, &mut folded, &mut each);
-            }
+    let mut start = 0;
+    while let Some(letter) = text[start..].chars().next() {
+        let class = class(letter);
+        let end = match class {
+            Class::Space | Class::Mark => start + letter.len_utf8(),
+            Class::Word | Class::Unspaced => end_of_run(text, start, class),
+        };
+        match class {
+            Class::Space | Class::Mark => {}
+            Class::Word => word(text, start..end, &mut folded, &mut each),
+            Class::Unspaced => unspaced(text, start..end, &mut folded, &mut each),
+        }
+        start = end;
+    }
+}
+
+/// Where the run of one class ends that begins at `start`, marks included.
+fn end_of_run(text: &str, start: usize, of: Class) -> usize {
+    let mut end = start;
+    loop {
+        if of == Class::Word {
+            // Most text is ASCII: by bytes.
+            end += text.as_bytes()[end..].iter().take_while(|byte| byte.is_ascii_alphanumeric()).count();
+        }
+        match text[end..].chars().next() {
+            Some(letter) if class(letter) == of || class(letter) == Class::Mark => end += letter.len_utf8(),
+            _ => return end,
         }
     }
 }

@@ -5,6 +5,7 @@ use verbatim_core::model::{ExchangeId, SearchDocument};
 use verbatim_core::ports::{PortResult, WriteOutcome};
 
 use crate::damage::Watch;
+use crate::facets;
 use crate::place;
 use crate::words::{Kind, tokens};
 use crate::{NOWHERE_ELSE, body};
@@ -31,7 +32,8 @@ pub(crate) fn prepare(document: SearchDocument) -> Result<Prepared, String> {
     Ok(Prepared { words: words(&document), body, document })
 }
 
-/// The tokens of everything that words are looked for in, each field behind a token that no phrase reaches across.
+/// The tokens of everything that words are looked for in, each field behind a token that no phrase reaches across, and
+/// the facets.
 fn words(document: &SearchDocument) -> String {
     let exchange = &document.exchange;
     let served =
@@ -55,7 +57,7 @@ fn words(document: &SearchDocument) -> String {
             words.push_str(NOWHERE_ELSE);
         }
     }
-    words + &pieces
+    words + &pieces + &facets::of(exchange)
 }
 
 /// Writes documents in the transaction that `connection` is in.
