@@ -29,6 +29,7 @@ mod compose;
 mod compress;
 mod config;
 mod connection;
+pub mod demo;
 mod directives;
 mod endpoints;
 mod errors;

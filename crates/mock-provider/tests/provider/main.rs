@@ -5,6 +5,8 @@ mod anthropic;
 #[cfg(test)]
 mod client;
 #[cfg(test)]
+mod demo;
+#[cfg(test)]
 mod directives;
 #[cfg(test)]
 mod gemini;
