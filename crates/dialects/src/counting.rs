@@ -87,7 +87,8 @@ mod tests {
     use serde_json::json;
 
     fn read(usage: Value) -> Usage {
-        openai(usage.as_object().unwrap()).unwrap()
+        let Value::Object(usage) = usage else { panic!("no object") };
+        openai(&usage).unwrap()
     }
 
     #[test]

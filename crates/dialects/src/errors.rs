@@ -151,8 +151,8 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn line(json: Value) -> (Option<String>, Option<String>, String) {
-        let error = of_answer(400, json.to_string().as_bytes(), Some(&json));
+    fn line(json: &Value) -> (Option<String>, Option<String>, String) {
+        let error = of_answer(400, json.to_string().as_bytes(), Some(json));
         (error.kind, error.code, error.message)
     }
 
@@ -167,40 +167,43 @@ mod tests {
     #[test]
     fn every_providers_shape_is_read() {
         let openai = json!({"error": {"message": "No.", "type": "invalid_request_error", "param": "model", "code": null}});
-        assert_eq!(line(openai.clone()), said(Some("invalid_request_error"), None, "No."));
+        assert_eq!(line(&openai), said(Some("invalid_request_error"), None, "No."));
         assert_eq!(of_answer(400, b"", Some(&openai)).param.as_deref(), Some("model"));
-        assert_eq!(line(json!({"error": {"code": "401", "message": "No."}})), said(None, Some("401"), "No."));
+        assert_eq!(
+            line(&json!({"error": {"code": "401", "message": "No."}})),
+            said(None, Some("401"), "No.")
+        );
         let openrouter =
             json!({"error": {"code": 429, "message": "Busy", "metadata": {"provider_name": "X"}}});
-        assert_eq!(line(openrouter.clone()), said(None, Some("429"), "Busy"));
+        assert_eq!(line(&openrouter), said(None, Some("429"), "Busy"));
         assert_eq!(of_answer(429, b"", Some(&openrouter)).details, Some(json!({"provider_name": "X"})));
         assert_eq!(
             line(
-                json!({"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}, "request_id": "r"})
+                &json!({"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}, "request_id": "r"})
             ),
             said(Some("overloaded_error"), None, "Overloaded")
         );
         let gemini =
             json!([{"error": {"code": 400, "status": "INVALID_ARGUMENT", "message": "Bad", "details": []}}]);
-        assert_eq!(line(gemini), said(Some("INVALID_ARGUMENT"), Some("400"), "Bad"));
-        assert_eq!(line(json!({"code": "denied", "error": "No key"})), said(None, Some("denied"), "No key"));
-        assert_eq!(line(json!({"error": "model 'x' not found"})), said(None, None, "model 'x' not found"));
-        assert_eq!(line(json!({"detail": "Invalid API Key"})), said(None, None, "Invalid API Key"));
+        assert_eq!(line(&gemini), said(Some("INVALID_ARGUMENT"), Some("400"), "Bad"));
+        assert_eq!(line(&json!({"code": "denied", "error": "No key"})), said(None, Some("denied"), "No key"));
+        assert_eq!(line(&json!({"error": "model 'x' not found"})), said(None, None, "model 'x' not found"));
+        assert_eq!(line(&json!({"detail": "Invalid API Key"})), said(None, None, "Invalid API Key"));
         assert_eq!(
-            line(json!({"detail": [{"loc": ["body", "n"], "msg": "field required", "type": "missing"}]})),
+            line(&json!({"detail": [{"loc": ["body", "n"], "msg": "field required", "type": "missing"}]})),
             said(None, None, "field required")
         );
-        assert_eq!(line(json!({"message": "expired"})), said(None, None, "expired"));
+        assert_eq!(line(&json!({"message": "expired"})), said(None, None, "expired"));
         assert_eq!(
-            line(json!({"object": "error", "message": {"detail": "x"}, "type": "bad", "code": 3})),
+            line(&json!({"object": "error", "message": {"detail": "x"}, "type": "bad", "code": 3})),
             said(Some("bad"), Some("3"), "x")
         );
         assert_eq!(
-            line(json!({"errors": [{"code": "no_model", "message": "gone"}], "trace": "t"})),
+            line(&json!({"errors": [{"code": "no_model", "message": "gone"}], "trace": "t"})),
             said(None, Some("no_model"), "gone")
         );
         assert_eq!(
-            line(json!({"error": "invalid_grant", "error_description": "Expired."})),
+            line(&json!({"error": "invalid_grant", "error_description": "Expired."})),
             said(Some("invalid_grant"), None, "Expired.")
         );
     }

@@ -255,3 +255,6 @@ pub(crate) fn take_head(body: &mut Object, reading: &mut Reading) {
         reading.provider_request_id = Some(id);
     }
 }
+
+#[cfg(test)]
+mod tests;

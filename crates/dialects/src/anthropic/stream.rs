@@ -97,7 +97,7 @@ impl Fold for AnthropicFold {
             parts.push(Part::text(std::mem::take(&mut self.completion)));
         }
         reading.answer.extra = std::mem::take(&mut self.extra);
-        if !self.usage_is_final {
+        if !self.usage_is_final && self.usage.usage().is_some() {
             // What a message begins with is no count of its output yet.
             reading.usage = reading.usage.and_then(without_output);
         }

@@ -55,6 +55,8 @@ impl Language for Ollama {
         }
         reading.messages.extend(objects(body.take_list("messages")).map(message));
         reading.tools = tools::definitions(body.take_list("tools"));
+        // The conversation so far, as numbers of tokens.
+        body.remove("context");
         reading.parameters = left(body);
     }
 
