@@ -2,11 +2,24 @@
 
 use std::fmt::Write;
 
-use crate::config::Config;
+use crate::config::{Config, LogFormatSetting};
 use crate::data_dir::{DataDir, Instance};
+use crate::terminal;
 
-/// A few lines for people: where things are, and a line to copy.
-pub(crate) fn text(config: &Config, directory: &DataDir, instance: &Instance) -> String {
+/// Says where things are: in a few lines for people, or in one for collectors.
+pub(crate) fn show(config: &Config, directory: &DataDir, instance: &Instance) {
+    match config.settings.log.format {
+        LogFormatSetting::Text => terminal::out(text(config, directory, instance)),
+        LogFormatSetting::Json => tracing::info!(
+            relay = instance.gateway,
+            dashboard = instance.web,
+            data = %directory.root().display(),
+            "ready"
+        ),
+    }
+}
+
+fn text(config: &Config, directory: &DataDir, instance: &Instance) -> String {
     let Instance { gateway, web, version, .. } = instance;
     let mut text = String::new();
     let mut row = |name: &str, value: &str| {

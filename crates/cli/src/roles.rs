@@ -25,10 +25,34 @@ impl Roles {
     ) where
         F: Future<Output = Result<()>> + Send + 'static,
     {
+        self.insert(self.order.len(), name, on, role);
+    }
+
+    /// Runs a role that feeds all the others, so that it ends before them.
+    pub(crate) fn add_first<F>(
+        &mut self,
+        name: &'static str,
+        on: &Handle,
+        role: impl FnOnce(CancellationToken) -> F,
+    ) where
+        F: Future<Output = Result<()>> + Send + 'static,
+    {
+        self.insert(0, name, on, role);
+    }
+
+    fn insert<F>(
+        &mut self,
+        place: usize,
+        name: &'static str,
+        on: &Handle,
+        role: impl FnOnce(CancellationToken) -> F,
+    ) where
+        F: Future<Output = Result<()>> + Send + 'static,
+    {
         let token = CancellationToken::new();
         let running = self.running.spawn_on(role(token.clone()), on);
         self.names.insert(running.id(), name);
-        self.order.push((name, token));
+        self.order.insert(place, (name, token));
     }
 
     /// Waits for a role to end that nobody told to. That is always an error.
@@ -78,14 +102,17 @@ mod tests {
     async fn roles_end_in_order_each_after_the_one_before_it() {
         let ended = Arc::new(Mutex::new(Vec::new()));
         let mut roles = Roles::default();
-        for name in ["first", "second", "third"] {
+        let role = |name| {
             let ended = Arc::clone(&ended);
-            roles.add(name, &Handle::current(), |token| async move {
+            move |token: CancellationToken| async move {
                 token.cancelled().await;
                 ended.lock().unwrap().push(name);
                 Ok(())
-            });
-        }
+            }
+        };
+        roles.add("second", &Handle::current(), role("second"));
+        roles.add("third", &Handle::current(), role("third"));
+        roles.add_first("first", &Handle::current(), role("first"));
         roles.drain().await.unwrap();
         assert_eq!(*ended.lock().unwrap(), ["first", "second", "third"]);
     }

@@ -1,5 +1,7 @@
 //! Who may depend on whom: the workspace's layers, held by a test so that they are not a matter of attention.
 
+#![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use cargo_metadata::{DependencyKind, Metadata, MetadataCommand};

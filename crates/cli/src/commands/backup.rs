@@ -31,7 +31,7 @@ pub(super) fn run(setting: &Setting, into: &Path) -> Result<ExitCode> {
     make_empty(into)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let records = runtime.block_on(async {
-        let archive = stores::archive(directory.archive())?;
+        let archive = stores::archive(&directory)?;
         archive.backup(&into.join("archive")).await?;
         let records = archive.health().await?.exchanges;
         archive.close().await;

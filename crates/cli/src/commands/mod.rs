@@ -3,6 +3,7 @@
 mod backup;
 mod completions;
 mod config;
+mod demo;
 mod doctor;
 mod run;
 mod up;
@@ -26,6 +27,7 @@ pub(crate) fn dispatch(arguments: Arguments) -> Result<ExitCode> {
         Command::Up => up::run(Setting::read(common)?),
         Command::Config { command: ConfigCommand::Check } => config::check(&Setting::read(common)?),
         Command::Completions { shell } => Ok(completions::print(shell)),
+        Command::Demo => demo::run(Setting::read(common)?),
         Command::Run { command } => run::run(Setting::read(common)?, command),
         Command::Doctor { call } => doctor::run(&Setting::read(common)?, call),
         Command::Backup { directory } => backup::run(&Setting::read(common)?, &directory),

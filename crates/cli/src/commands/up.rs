@@ -7,9 +7,7 @@ use anyhow::Result;
 use super::{Setting, runtimes};
 use crate::banner;
 use crate::compose::{Plan, Service};
-use crate::config::LogFormatSetting;
 use crate::signals::Signals;
-use crate::terminal;
 
 pub(super) fn run(setting: Setting) -> Result<ExitCode> {
     let (logs, metrics) = setting.telemetry()?;
@@ -20,17 +18,7 @@ pub(super) fn run(setting: Setting) -> Result<ExitCode> {
         let Setting { config, environment } = setting;
         let plan = Plan { config: config.clone(), environment, held, metrics, background };
         let service = Service::start(plan).await?;
-        match config.settings.log.format {
-            LogFormatSetting::Text => {
-                terminal::out(banner::text(&config, &service.held.directory, &service.instance));
-            }
-            LogFormatSetting::Json => tracing::info!(
-                relay = service.instance.gateway,
-                dashboard = service.instance.web,
-                data = %service.held.directory.root().display(),
-                "ready"
-            ),
-        }
+        banner::show(&config, &service.held.directory, &service.instance);
         service.run(&mut signals).await
     });
     runtimes.stop();

@@ -75,10 +75,10 @@ impl Service {
         };
         let starting = async {
             let directory = service.held.directory.clone();
-            let (archive, index) = (directory.archive(), directory.index());
             // Both take longer than the log, which is all that the relay waits for.
-            let archive = background.spawn_blocking(|| stores::archive(archive));
-            let index = background.spawn_blocking(|| stores::index(index));
+            let (for_archive, for_index) = (directory.clone(), directory);
+            let archive = background.spawn_blocking(move || stores::archive(&for_archive));
+            let index = background.spawn_blocking(move || stores::index(&for_index));
             let relaying = service.start_relay(&config, &environment).await?;
             service.archive = Some(archive.await??);
             service.index = Some(index.await??);
@@ -124,8 +124,8 @@ impl Service {
         let committed = Arc::new(Notify::new());
         let ports = verbatim_recorder::Ports {
             log: relaying.log.clone(),
-            archive: archive.clone(),
-            index: Some(index.clone()),
+            archive,
+            index: Some(index),
             clock: Arc::new(SystemClock),
             committed: Arc::clone(&committed),
         };

@@ -1,6 +1,5 @@
 //! The stores behind the ports: here, and only here, it is decided which engine they are.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
@@ -36,13 +35,15 @@ pub(crate) async fn spool(directory: &DataDir, settings: &Settings) -> Result<Ar
 }
 
 /// Opens the archive. Blocks its thread; those that write for it inherit that one's priority.
-pub(crate) fn archive(directory: PathBuf) -> Result<Arc<SqliteArchive>> {
-    let archive = SqliteArchive::open(&directory, Arc::new(SystemClock), &ArchiveOptions::default());
+pub(crate) fn archive(directory: &DataDir) -> Result<Arc<SqliteArchive>> {
+    let archive =
+        SqliteArchive::open(&directory.archive(), Arc::new(SystemClock), &ArchiveOptions::default());
     Ok(Arc::new(archive.context("archive")?))
 }
 
 /// Opens the search index. Blocks its thread; the one that writes for it inherits that one's priority.
-pub(crate) fn index(directory: PathBuf) -> Result<Arc<SqliteSearch>> {
+pub(crate) fn index(directory: &DataDir) -> Result<Arc<SqliteSearch>> {
+    let directory = directory.index();
     std::fs::create_dir_all(&directory).with_context(|| format!("could not make {}", directory.display()))?;
     let path = directory.join("search.db");
     let config = verbatim_search_sqlite::Config { path, writer: verbatim_sqlite::WriterOptions::default() };

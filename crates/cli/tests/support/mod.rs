@@ -9,10 +9,10 @@ use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 /// Nothing here takes longer unless it hangs.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A command line of `verbatim` that listens on free ports and sees nothing of this machine's settings.
-pub fn verbatim(directory: &Path, arguments: &[&str]) -> Command {
+pub(crate) fn verbatim(directory: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_verbatim"));
     command
         .args(arguments)
@@ -26,38 +26,38 @@ pub fn verbatim(directory: &Path, arguments: &[&str]) -> Command {
 }
 
 /// Runs a command line to its end.
-pub fn output(directory: &Path, arguments: &[&str]) -> Output {
+pub(crate) fn output(directory: &Path, arguments: &[&str]) -> Output {
     verbatim(directory, arguments).output().unwrap()
 }
 
 /// What was written to standard error, in one text.
-pub fn complaint(output: &Output) -> String {
+pub(crate) fn complaint(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
 /// Where a running process says that it listens.
 #[derive(Debug, Clone, serde::Deserialize)]
-pub struct Instance {
-    pub pid: u32,
-    pub gateway: String,
-    pub web: String,
+pub(crate) struct Instance {
+    pub(crate) pid: u32,
+    pub(crate) gateway: String,
+    pub(crate) web: String,
 }
 
 /// A running `verbatim`, killed when dropped.
-pub struct Process {
+pub(crate) struct Process {
     child: std::process::Child,
     /// Where it listens.
-    pub instance: Instance,
+    pub(crate) instance: Instance,
 }
 
 impl Process {
     /// Starts a command line that serves, with its data in `directory`, and waits until it is ready.
-    pub fn start(directory: &Path, arguments: &[&str]) -> Self {
+    pub(crate) fn start(directory: &Path, arguments: &[&str]) -> Self {
         Self::start_command(verbatim(directory, arguments), &directory.join("verbatim-data"))
     }
 
     /// The same for a command of one's own making, whose data is in `data`.
-    pub fn start_command(mut command: Command, data: &Path) -> Self {
+    pub(crate) fn start_command(mut command: Command, data: &Path) -> Self {
         // A killed process leaves its description behind.
         let _ = std::fs::remove_file(data.join("instance.json"));
         let child = command.stdout(Stdio::null()).spawn().unwrap();
@@ -73,23 +73,23 @@ impl Process {
     }
 
     /// Sends a signal.
-    pub fn signal(&self, signal: Signal) {
+    pub(crate) fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 
     /// Waits until it has ended.
-    pub fn wait(&mut self) -> ExitStatus {
+    pub(crate) fn wait(&mut self) -> ExitStatus {
         wait_for("the process to end", || self.child.try_wait().unwrap())
     }
 
     /// Ends it in order (SIGTERM).
-    pub fn stop(mut self) -> ExitStatus {
+    pub(crate) fn stop(mut self) -> ExitStatus {
         self.signal(Signal::TERM);
         self.wait()
     }
 
     /// Ends it as a crash does (SIGKILL).
-    pub fn kill(mut self) {
+    pub(crate) fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
@@ -104,7 +104,7 @@ impl Drop for Process {
 }
 
 /// Asks until there is an answer.
-pub fn wait_for<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
+pub(crate) fn wait_for<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
     let began = Instant::now();
     loop {
         if let Some(answer) = ask() {
@@ -121,12 +121,12 @@ fn pause() {
 }
 
 /// A temporary directory to work in.
-pub fn place() -> TempDir {
+pub(crate) fn place() -> TempDir {
     tempfile::tempdir().unwrap()
 }
 
 /// Writes a configuration that sends every dialect to `base_url`.
-pub fn configure(directory: &Path, base_url: &str) -> PathBuf {
+pub(crate) fn configure(directory: &Path, base_url: &str) -> PathBuf {
     let provider = |name: &str, version: &str| {
         format!(
             "[[providers]]\nname = \"{name}\"\ndialect = \"{name}\"\nbase_url = \"{base_url}/{version}\"\n"
@@ -139,7 +139,7 @@ pub fn configure(directory: &Path, base_url: &str) -> PathBuf {
 }
 
 /// Everything that a pipe gives until it is closed.
-pub fn read_all(mut pipe: impl Read) -> String {
+pub(crate) fn read_all(mut pipe: impl Read) -> String {
     let mut text = String::new();
     pipe.read_to_string(&mut text).unwrap();
     text

@@ -8,7 +8,7 @@ use super::super::Setting;
 use super::Finding;
 use crate::client::Client;
 use crate::compose::stores;
-use crate::data_dir::DataDirError;
+use crate::data_dir::{DataDir, DataDirError};
 
 /// So many that wait are more than a busy moment.
 const MANY: u64 = 10_000;
@@ -68,7 +68,7 @@ pub(super) async fn at_rest(setting: &Setting) -> Vec<Finding> {
         return vec![Finding::good("records", "none yet")];
     }
     match directory.clone().take_existing() {
-        Ok(held) => match read(setting, held.directory.clone()).await {
+        Ok(held) => match read(setting, &held.directory).await {
             Ok(figures) => findings(&figures),
             Err(error) => vec![Finding::bad("records", format!("{error:#}"))],
         },
@@ -81,10 +81,10 @@ pub(super) async fn at_rest(setting: &Setting) -> Vec<Finding> {
     }
 }
 
-async fn read(setting: &Setting, directory: crate::data_dir::DataDir) -> anyhow::Result<Figures> {
-    let log = stores::log(&directory, &setting.config.settings).await?;
-    let archive = stores::archive(directory.archive())?;
-    let index = stores::index(directory.index())?;
+async fn read(setting: &Setting, directory: &DataDir) -> anyhow::Result<Figures> {
+    let log = stores::log(directory, &setting.config.settings).await?;
+    let archive = stores::archive(directory)?;
+    let index = stores::index(directory)?;
     let (in_log, in_archive, in_index) =
         (log.health().await?, archive.health().await?, SearchIndex::health(index.as_ref()).await?);
     index.close().await;

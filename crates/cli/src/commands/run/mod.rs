@@ -4,6 +4,7 @@ mod child;
 mod own;
 mod running;
 mod summary;
+mod upstreams;
 mod variables;
 
 use std::ffi::OsString;

@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use verbatim_telemetry::{Logs, Metrics, log_panics};
 
 use super::super::{Setting, runtimes};
-use super::{Program, child, summary};
+use super::{Program, child, summary, upstreams};
 use crate::compose::{Plan, Service};
 use crate::config::{Config, Origin};
 use crate::data_dir::Held;
@@ -23,6 +23,7 @@ pub(super) fn run(mut setting: Setting, held: Held, program: &Program) -> Result
     log_panics();
     let metrics = Metrics::start()?;
     let runtimes = runtimes()?;
+    upstreams::adopt(&mut setting.config, &setting.environment);
     take_free_ports(&mut setting.config);
     let code = runtimes.run(async |background| {
         let mut signals = Signals::listen()?;

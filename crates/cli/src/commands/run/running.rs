@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 use tokio::time::Instant;
 
 use super::super::Setting;
-use super::{Program, child, summary};
+use super::{Program, child, summary, upstreams};
 use crate::client::Client;
 use crate::data_dir::{DataDir, Instance};
 use crate::signals::Signals;
@@ -26,6 +26,7 @@ pub(super) fn run(setting: &Setting, program: &Program) -> Result<ExitCode> {
         let mut signals = Signals::listen()?;
         let client = Client::new(Duration::from_secs(5))?;
         let instance = find(&client, &setting.data_dir()).await?;
+        tell_of_other_upstreams(setting, &instance);
         let code = match child::start(program, &instance.gateway)? {
             Ok(mut started) => child::exit_code(child::wait(&mut started, &mut signals).await?),
             Err(code) => code,
@@ -46,10 +47,7 @@ async fn find(client: &Client, directory: &DataDir) -> Result<Instance> {
     loop {
         let instance = directory.instance().filter(|instance| instance.web.is_some());
         let failure = match &instance {
-            Some(instance) => match client.get(&format!("{}/healthz", instance.gateway)).await {
-                Ok(_) => None,
-                Err(error) => Some(error),
-            },
+            Some(instance) => client.get(&format!("{}/healthz", instance.gateway)).await.err(),
             None => Some(anyhow::anyhow!("it does not say where it listens")),
         };
         match (failure, instance) {
@@ -61,6 +59,17 @@ async fn find(client: &Client, directory: &DataDir) -> Result<Instance> {
             }
             _ => tokio::time::sleep(LOOK).await,
         }
+    }
+}
+
+/// What the program would have called is not what the running relay calls; better said than wondered at.
+fn tell_of_other_upstreams(setting: &Setting, instance: &Instance) {
+    let port = instance.gateway.parse::<url::Url>().ok().and_then(|url| url.port()).unwrap_or_default();
+    for upstreams::Named { variable, base_url, .. } in upstreams::named(&setting.environment, port) {
+        terminal::tell(format_args!(
+            "verbatim: {variable} is {base_url}, but the relay that runs sends these calls where it is configured to; \
+             give `verbatim run` a --data-dir of its own to have them arrive there"
+        ));
     }
 }
 

@@ -1,10 +1,8 @@
 //! One process that relays, records and shows: from the first call to the end in order.
 
-mod support;
-
+use crate::support::{Process, complaint, configure, output, place, verbatim, wait_for};
 use rustix::process::Signal;
 use serde_json::{Value, json};
-use support::{Process, complaint, configure, output, place, verbatim, wait_for};
 use verbatim_mock_provider::{Config, MockProvider};
 
 const QUESTION: &str = "What is the weather in 杭州?";
@@ -41,7 +39,7 @@ async fn archived(web: &str, id: &str) -> Value {
         let exchange = exchange.and_then(|bytes| serde_json::from_slice::<Value>(&bytes).ok());
         match exchange {
             Some(exchange) if exchange["outcome"] != "running" => return exchange,
-            _ => assert!(began.elapsed() < support::PATIENCE, "{id} is not archived"),
+            _ => assert!(began.elapsed() < crate::support::PATIENCE, "{id} is not archived"),
         }
         tokio::time::sleep(std::time::Duration::from_millis(10)).await;
     }
@@ -155,4 +153,27 @@ async fn the_doctor_tells_what_works_and_what_does_not() {
         "{}",
         said(&alone)
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_demo_shows_living_traffic_without_network_or_configuration() {
+    let place = place();
+    let command = verbatim(place.path(), &["demo", "--data-dir", "demo"]);
+    let process = Process::start_command(command, &place.path().join("demo"));
+    let url = format!("{}/api/v1/exchanges?limit=100", process.instance.web);
+    let began = std::time::Instant::now();
+    loop {
+        let page = get(url.clone()).await.and_then(|bytes| serde_json::from_slice::<Value>(&bytes).ok());
+        let providers: std::collections::BTreeSet<String> = page
+            .iter()
+            .flat_map(|page| page["items"].as_array().into_iter().flatten())
+            .filter_map(|exchange| exchange["provider"].as_str().map(str::to_owned))
+            .collect();
+        if providers.len() >= 2 {
+            break;
+        }
+        assert!(began.elapsed() < crate::support::PATIENCE, "{providers:?} of {page:?}");
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    assert!(process.stop().success());
 }

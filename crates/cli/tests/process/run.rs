@@ -1,14 +1,12 @@
 //! `verbatim run`: a program's calls go through a relay, whichever there is, and the program is left to itself.
 
-mod support;
-
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, Stdio};
 
+use crate::support::{Process, complaint, configure, output, place, read_all, verbatim, wait_for};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
-use support::{Process, complaint, configure, output, place, read_all, verbatim, wait_for};
 use verbatim_mock_provider::{Config, MockProvider};
 
 /// Tells its base URL, waits for a line, and exits with 7.

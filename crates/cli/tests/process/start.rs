@@ -1,12 +1,10 @@
 //! How `verbatim` starts and refuses to: exit codes and what it says.
 
-mod support;
-
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use support::{Process, complaint, output, place, verbatim};
+use crate::support::{Process, complaint, output, place, verbatim};
 
 /// What may be wrong with a configuration, how it is given, and what is said.
 #[test]
@@ -139,20 +137,25 @@ fn data_of_a_newer_version_is_told_and_left_alone() {
     let place = place();
     assert!(Process::start(place.path(), &["up"]).stop().success());
     let records = place.path().join("verbatim-data/archive/records.db");
-    newer_schema(&records);
-    let before = std::fs::read(&records).unwrap();
+    let before = write_newer_schema(&records);
     let complaint = refusal(&[], place.path());
     assert!(complaint.contains("newer than"), "{complaint}");
-    assert_eq!(std::fs::read(&records).unwrap(), before);
+    assert_eq!(schema_history(&records), before);
 }
 
-/// Writes into a file's schema history what a later version would.
-fn newer_schema(path: &Path) {
+/// Writes into a file's schema history what a later version would; gives the history.
+fn write_newer_schema(path: &Path) -> Vec<u32> {
     let file = verbatim_sqlite::open(path, &verbatim_sqlite::Options::default()).unwrap();
-    file.execute_batch(
-        "INSERT INTO refinery_schema_history VALUES (9999, 'later', '2030-01-01T00:00:00Z', '0')",
-    )
-    .unwrap();
+    let later = "INSERT INTO refinery_schema_history VALUES (9999, 'later', '2030-01-01T00:00:00Z', '0')";
+    file.execute_batch(later).unwrap();
+    schema_history(path)
+}
+
+fn schema_history(path: &Path) -> Vec<u32> {
+    let file = verbatim_sqlite::open(path, &verbatim_sqlite::Options::default()).unwrap();
+    let mut select = file.prepare("SELECT version FROM refinery_schema_history ORDER BY version").unwrap();
+    let versions = select.query_map([], |row| row.get(0)).unwrap();
+    versions.map(Result::unwrap).collect()
 }
 
 #[test]

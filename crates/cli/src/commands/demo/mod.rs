@@ -1,0 +1,87 @@
+//! `demo`: everything in one process, with a provider of its own and sample traffic. No API key, no network.
+
+mod traffic;
+
+use std::collections::BTreeMap;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use tempfile::TempDir;
+use tokio::runtime::Handle;
+use verbatim_core::model::ProviderDialect;
+use verbatim_mock_provider::MockProvider;
+
+use super::{Setting, runtimes};
+use crate::banner;
+use crate::compose::{Plan, Service};
+use crate::config::{Config, Origin, ProviderSettings, Upstream};
+use crate::signals::Signals;
+
+/// The built-in provider stands for each of these; the version is part of a base URL.
+const STANDS_FOR: &[(&str, ProviderDialect, &str)] = &[
+    ("openai", ProviderDialect::Openai, "/v1"),
+    ("anthropic", ProviderDialect::Anthropic, "/v1"),
+    ("gemini", ProviderDialect::Gemini, "/v1beta"),
+    ("ollama", ProviderDialect::Ollama, ""),
+];
+
+pub(super) fn run(mut setting: Setting) -> Result<ExitCode> {
+    let (logs, metrics) = setting.telemetry()?;
+    // Goes with the process, unless somebody said where to keep it.
+    let _temporary = match setting.config.origin("data_dir") {
+        Origin::Default => Some(temporary(&mut setting.config)?),
+        Origin::File { .. } | Origin::Environment(_) | Origin::Flag(_) => None,
+    };
+    let held = setting.data_dir().take()?;
+    let runtimes = runtimes()?;
+    let served = runtimes.run(async |background| {
+        let mut signals = Signals::listen()?;
+        let Setting { mut config, environment } = setting;
+        let mock = start_provider(&background).await?;
+        send_all_to(&mut config, &mock.base_url())?;
+        let plan =
+            Plan { config: config.clone(), environment, held, metrics, background: background.clone() };
+        let mut service = Service::start(plan).await?;
+        let gateway = service.instance.gateway.clone();
+        service.roles.add_first("sample traffic", &background, |token| traffic::send(gateway, token));
+        banner::show(&config, &service.held.directory, &service.instance);
+        let ended = service.run(&mut signals).await;
+        mock.shutdown().await;
+        ended
+    });
+    runtimes.stop();
+    drop(logs);
+    served.map(|()| ExitCode::SUCCESS)
+}
+
+fn temporary(config: &mut Config) -> Result<TempDir> {
+    let directory = tempfile::Builder::new().prefix("verbatim-demo-").tempdir();
+    let directory = directory.context("a temporary directory can't be made; name one with --data-dir")?;
+    config.settings.data_dir = directory.path().display().to_string();
+    Ok(directory)
+}
+
+/// On the background's runtime: it must not take the relay's time.
+async fn start_provider(background: &Handle) -> Result<MockProvider> {
+    let starting = background.spawn(MockProvider::start(verbatim_mock_provider::Config::default()));
+    starting.await?.context("the built-in provider can't start")
+}
+
+fn send_all_to(config: &mut Config, mock: &str) -> Result<()> {
+    let settings = &mut config.settings;
+    settings.upstream = None;
+    settings.default_provider = "openai".into();
+    settings.providers.clear();
+    for (name, dialect, version) in STANDS_FOR {
+        let base_url = format!("{mock}{version}").parse::<Upstream>();
+        settings.providers.push(ProviderSettings {
+            name: (*name).into(),
+            dialect: *dialect,
+            base_url: base_url.ok().context("the built-in provider has no address")?,
+            api_key_env: None,
+            api_key_header: None,
+            headers: BTreeMap::new(),
+        });
+    }
+    Ok(())
+}

@@ -1,0 +1,120 @@
+//! Base URLs that a program would have used without Verbatim: its calls are to arrive there all the same.
+
+use std::collections::BTreeMap;
+
+use verbatim_core::model::ProviderDialect;
+use verbatim_gateway::builtin_providers;
+
+use crate::config::{Config, ProviderSettings, Upstream};
+
+/// Variables that name a provider's base URL, and the version that programs add to it themselves.
+const VARIABLES: &[(&str, &str, &str)] = &[
+    ("OPENAI_BASE_URL", "openai", ""),
+    ("OPENAI_API_BASE", "openai", ""),
+    ("ANTHROPIC_BASE_URL", "anthropic", "/v1"),
+    ("GOOGLE_GEMINI_BASE_URL", "gemini", "/v1beta"),
+    ("OLLAMA_HOST", "ollama", ""),
+];
+
+/// A base URL that is set already.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Named {
+    pub(super) variable: &'static str,
+    provider: &'static str,
+    pub(super) base_url: String,
+}
+
+/// The base URLs in the environment that lead somewhere else than to the relay at this port, one a provider.
+pub(super) fn named(environment: &BTreeMap<String, String>, relay_port: u16) -> Vec<Named> {
+    let mut named: Vec<Named> = Vec::new();
+    for &(variable, provider, version) in VARIABLES {
+        let Some(value) = environment.get(variable).filter(|value| !value.trim().is_empty()) else {
+            continue;
+        };
+        let base_url = complete(value.trim(), version);
+        if leads_to_relay(&base_url, relay_port) || named.iter().any(|known| known.provider == provider) {
+            continue;
+        }
+        named.push(Named { variable, provider, base_url });
+    }
+    named
+}
+
+/// Makes those the providers' addresses. What the configuration says counts more; so does `--upstream`.
+pub(super) fn adopt(config: &mut Config, environment: &BTreeMap<String, String>) {
+    let settings = &mut config.settings;
+    if settings.upstream.is_some() {
+        return;
+    }
+    for Named { provider, base_url, variable } in named(environment, settings.gateway.listen.0.port()) {
+        let known = builtin_providers().iter().find(|known| known.name == provider);
+        let configured = settings.providers.iter().any(|configured| configured.name == provider);
+        match base_url.parse::<Upstream>() {
+            Ok(base_url) if !configured => {
+                tracing::info!(provider, %base_url, "taken from {variable}");
+                settings.providers.push(ProviderSettings {
+                    name: provider.to_owned(),
+                    dialect: known.map_or(ProviderDialect::Raw, |known| known.dialect),
+                    base_url,
+                    api_key_env: known
+                        .and_then(|known| known.key_variables.first())
+                        .map(|name| (*name).to_owned()),
+                    api_key_header: None,
+                    headers: BTreeMap::new(),
+                });
+            }
+            Ok(_) => {}
+            Err(_) => tracing::warn!("{variable} is no base URL, so it is left alone"),
+        }
+    }
+}
+
+/// As the program would complete it.
+fn complete(value: &str, version: &str) -> String {
+    let value = value.trim_end_matches('/');
+    let scheme = if value.contains("://") { "" } else { "http://" };
+    let version = if value.ends_with(version) { "" } else { version };
+    format!("{scheme}{value}{version}")
+}
+
+/// Somebody who exported the relay's address before must not send the relay to itself.
+fn leads_to_relay(base_url: &str, relay_port: u16) -> bool {
+    let Ok(url) = base_url.parse::<url::Url>() else { return false };
+    let here = matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]" | "0.0.0.0"));
+    here && url.port_or_known_default() == Some(relay_port)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn urls(variables: &[(&str, &str)]) -> Vec<(&'static str, String)> {
+        let environment = variables.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
+        named(&environment, 8080).into_iter().map(|named| (named.provider, named.base_url)).collect()
+    }
+
+    #[test]
+    fn a_base_url_is_completed_as_its_programs_do() {
+        assert_eq!(
+            urls(&[
+                ("OPENAI_API_BASE", "https://other.example/v1"),
+                ("OPENAI_BASE_URL", "https://openrouter.ai/api/v1/"),
+                ("ANTHROPIC_BASE_URL", "https://proxy.example"),
+                ("OLLAMA_HOST", "gpu.local:11434"),
+                ("GOOGLE_GEMINI_BASE_URL", ""),
+            ]),
+            [
+                ("openai", "https://openrouter.ai/api/v1".into()),
+                ("anthropic", "https://proxy.example/v1".into()),
+                ("ollama", "http://gpu.local:11434".to_owned()),
+            ]
+        );
+    }
+
+    #[test]
+    fn the_relay_is_never_sent_to_itself() {
+        assert_eq!(urls(&[("OPENAI_BASE_URL", "http://127.0.0.1:8080/v1")]), []);
+        assert_eq!(urls(&[("ANTHROPIC_BASE_URL", "http://localhost:8080/~old")]), []);
+        assert_eq!(urls(&[("OPENAI_BASE_URL", "http://localhost:1234/v1")]).len(), 1);
+    }
+}
