@@ -52,11 +52,12 @@ fn plain(names: &[&str]) -> Option<Dialect> {
     }
     match names {
         [.., "messages"] | [.., "messages", "count_tokens"] => Some(Dialect::Anthropic),
+        [.., "uploads", _, "complete"] => Some(Dialect::OpenaiOther),
         [.., "complete"] => Some(Dialect::Anthropic),
         [.., "responses"] | [.., "responses", _] => Some(Dialect::OpenaiResponses),
         [.., "responses", _, "cancel" | "input_items" | "compact"] => Some(Dialect::OpenaiResponses),
         [.., "interactions"] | [.., "interactions", _] => Some(Dialect::Gemini),
-        [.., "api", last] | [.., "api", last, _] if OLLAMA_ONLY.contains(last) => Some(Dialect::Ollama),
+        [.., "api", last] if OLLAMA_ONLY.contains(last) => Some(Dialect::Ollama),
         _ => None,
     }
 }
@@ -71,7 +72,6 @@ fn ambiguous(provider: ProviderDialect, names: &[&str]) -> Dialect {
         ProviderDialect::Ollama if names.contains(&"api") => Dialect::Ollama,
         ProviderDialect::Openai | ProviderDialect::Ollama if has(OPENAI_ROOTS) => Dialect::OpenaiOther,
         ProviderDialect::Raw if has(OPENAI_PLAIN) => Dialect::OpenaiOther,
-        ProviderDialect::Raw if names == ["api", "chat"] => Dialect::Ollama,
         ProviderDialect::Raw
         | ProviderDialect::Openai
         | ProviderDialect::Anthropic
@@ -112,20 +112,7 @@ const GEMINI_ROOTS: &[&str] = &[
 
 const ANTHROPIC_ROOTS: &[&str] = &["messages", "models", "files", "skills", "organizations", "complete"];
 
-const OLLAMA_ONLY: &[&str] = &[
-    "generate",
-    "tags",
-    "embed",
-    "embeddings",
-    "show",
-    "pull",
-    "push",
-    "ps",
-    "copy",
-    "delete",
-    "create",
-    "blobs",
-];
+const OLLAMA_ONLY: &[&str] = &["chat", "generate", "tags", "embed", "show", "ps", "pull"];
 
 /// What is OpenAI's own below its version prefix, or is spoken in its manner by others (`rerank`, `score`).
 const OPENAI_ROOTS: &[&str] = &[
@@ -199,6 +186,8 @@ mod tests {
                 ),
                 ("/api/generate", Dialect::Ollama),
                 ("/api/embed", Dialect::Ollama),
+                ("/api/chat", Dialect::Ollama),
+                ("/v1/uploads/upload_1/complete", Dialect::OpenaiOther),
             ] {
                 assert_eq!(at(provider, path), dialect, "{provider} {path}");
             }
@@ -213,7 +202,8 @@ mod tests {
             (ProviderDialect::Gemini, "/v1beta/models?pageSize=3", Dialect::Gemini),
             (ProviderDialect::Gemini, "/v1beta/openai/models", Dialect::OpenaiOther),
             (ProviderDialect::Gemini, "/v1beta1/projects/p/locations/l/cachedContents/8", Dialect::Gemini),
-            (ProviderDialect::Ollama, "/api/chat", Dialect::Ollama),
+            (ProviderDialect::Ollama, "/api/delete", Dialect::Ollama),
+            (ProviderDialect::Openai, "/api/embeddings", Dialect::OpenaiOther),
             (ProviderDialect::Ollama, "/api/version", Dialect::Ollama),
             (ProviderDialect::Ollama, "/v1/embeddings", Dialect::OpenaiOther),
             (ProviderDialect::Openai, "/openai/deployments/d/embeddings?api-version=1", Dialect::OpenaiOther),

@@ -14,7 +14,7 @@ const SAMPLES: usize = 16;
 const PER_MESSAGE: u64 = 4;
 
 /// An estimate of the figures that the provider did not tell, marked [`Provenance::Estimated`]; those it told stay.
-/// `None` where nothing is missing, where the exchange is no generation of text, or where there is nothing to count.
+/// `None` where nothing is missing, where the exchange is no generation of text, or where nothing was answered.
 ///
 /// Words are counted as OpenAI's tokenizers do (o200k; cl100k for its older models), which other models are within
 /// some 20 % of; pictures and sound are not counted. Texts beyond 64 KiB are sampled, so that the work is bounded.
@@ -30,8 +30,9 @@ pub fn usage(reading: &Reading) -> Option<Usage> {
         Dialect::Raw => false,
     };
     let told = reading.usage.unwrap_or_default();
-    let refused = reading.error.is_some() && reading.answer.choices.is_empty();
-    if !generates || refused || (told.input_tokens.is_some() && told.output_tokens.is_some()) {
+    // Where nothing was answered, nothing is known to have been used; a stream that broke off early has used its input.
+    let unanswered = reading.answer.choices.is_empty() && (!reading.streamed || reading.error.is_some());
+    if !generates || unanswered || (told.input_tokens.is_some() && told.output_tokens.is_some()) {
         return None;
     }
     let tokens = Tokens { encoder: encoder(reading) };
@@ -181,6 +182,16 @@ mod tests {
         reading.dialect = Dialect::Raw;
         assert_eq!(usage(&reading), None);
         assert_eq!(usage(&Reading::new(Dialect::OpenaiChat)), None);
+    }
+
+    #[test]
+    fn an_answer_that_never_came_used_nothing_that_is_known() {
+        let mut reading = reading("hello", "");
+        reading.answer.choices.clear();
+        assert_eq!(usage(&reading), None);
+        reading.streamed = true;
+        let broken_off = usage(&reading).unwrap();
+        assert_eq!((broken_off.input_tokens, broken_off.output_tokens), (Some(5), None));
     }
 
     #[test]

@@ -7,6 +7,19 @@ use serde_json::{Map, Value};
 /// An object as it came off the wire.
 pub(crate) type Object = Map<String, Value>;
 
+/// What parsed JSON may take in memory, in bytes.
+const MOST_MEMORY: usize = 256 << 20;
+/// What a value takes at most beside its text: a key, a node of a map, a word for its type.
+const PER_VALUE: usize = 100;
+
+/// Whether a body can be parsed without taking more memory than any honest one does: a megabyte of `1,1,1` becomes
+/// fifty.
+pub(crate) fn is_bounded(bytes: &[u8]) -> bool {
+    let most_values = MOST_MEMORY.saturating_sub(bytes.len()) / PER_VALUE;
+    // Each value but the first of a list or object follows a comma.
+    bytes.len() <= most_values || memchr::memchr_iter(b',', bytes).count() <= most_values
+}
+
 /// Parses JSON; bytes that are not UTF-8 are replaced rather than refused.
 pub(crate) fn parse(bytes: &[u8]) -> Option<Value> {
     match serde_json::from_slice(bytes) {
@@ -186,6 +199,13 @@ mod tests {
     fn bytes_that_are_not_utf8_do_not_break_a_document() {
         assert_eq!(parse(b"{\"a\":\"x\xff\"}"), Some(json!({"a": "x\u{fffd}"})));
         assert_eq!(parse(b"{\"a\":"), None);
+    }
+
+    #[test]
+    fn what_would_take_too_much_memory_is_not_parsed() {
+        assert!(is_bounded(b"[1,2,3]"));
+        assert!(is_bounded(format!("{{\"image\":\"{}\"}}", "iVBORw0K".repeat(2 << 20)).as_bytes()));
+        assert!(!is_bounded("1,".repeat(4 << 20).as_bytes()));
     }
 
     #[test]

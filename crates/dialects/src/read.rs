@@ -37,6 +37,9 @@ fn read_request(view: &ExchangeView<'_>, language: &dyn Language, reading: &mut 
         return;
     }
     let Some(body) = decoded("request", view.request_headers, view.request_body, reading) else { return };
+    if !json::is_bounded(&body.bytes) && is_json(&body.bytes) {
+        return reading.note("request: too many values to be read");
+    }
     match json::parse(&body.bytes) {
         Some(Value::Object(request)) => language.request(request, reading),
         Some(_) => {}
@@ -65,7 +68,7 @@ fn read_response(view: &ExchangeView<'_>, language: &dyn Language, reading: &mut
         None => return,
         // A stream may still tell its error as an event.
         Some(status) if !good && !matches!(shape, Shape::Sse) => {
-            let json = json::parse(&body.bytes);
+            let json = json::is_bounded(&body.bytes).then(|| json::parse(&body.bytes)).flatten();
             if let Some(Value::Object(json)) = &json {
                 reading.provider_request_id = json.text("request_id").map(str::to_owned);
             }
@@ -102,6 +105,11 @@ fn read_response(view: &ExchangeView<'_>, language: &dyn Language, reading: &mut
     }
 }
 
+/// Whether a body is meant as JSON, rather than a form or a file.
+fn is_json(bytes: &[u8]) -> bool {
+    matches!(bytes.trim_ascii_start().first(), Some(b'{' | b'['))
+}
+
 fn read_document(
     view: &ExchangeView<'_>,
     language: &dyn Language,
@@ -111,6 +119,9 @@ fn read_document(
     if language.document_bytes(&body.bytes, reading) {
         reading.ended_well = view.response_complete;
         return;
+    }
+    if !json::is_bounded(&body.bytes) {
+        return reading.note("response: too many values to be read");
     }
     let Some(document) = json::parse(&body.bytes) else {
         if !view.response_complete || view.dialect != Dialect::Raw {
