@@ -14,7 +14,7 @@ use verbatim_core::ports::{CaptureLog, Clock};
 
 use crate::accept::Acceptor;
 use crate::capture::Queue;
-use crate::config::{ConfigError, GatewayConfig};
+use crate::config::{CaptureMode, ConfigError, GatewayConfig};
 use crate::credentials::Policy;
 use crate::health::{Gauges, HealthHandle};
 use crate::heartbeat;
@@ -22,6 +22,7 @@ use crate::publish::{Publisher, PublisherConfig};
 use crate::redact::Redactor;
 use crate::relay::Relay;
 use crate::route::Routes;
+use crate::spool::{Replayer, ReplayerConfig, SpoolIndex, watch_disk};
 use crate::upstream::Upstream;
 
 /// How often unused connections to providers are looked at.
@@ -188,6 +189,7 @@ impl Pipeline {
         let Gateway { ports, config, relay, gauges, .. } = gateway;
         let tasks = TaskTracker::new();
         let (stop_publisher, stop_others) = (CancellationToken::new(), CancellationToken::new());
+        let spool_index = Arc::<SpoolIndex>::default();
         let publisher = Publisher::new(PublisherConfig {
             gateway: Arc::clone(name),
             queue: Arc::clone(&relay.queue),
@@ -195,11 +197,28 @@ impl Pipeline {
             log: Arc::clone(&ports.log),
             spool: ports.spool.clone(),
             spool_max_bytes: config.spool.max_bytes,
+            spool_index: Arc::clone(&spool_index),
+            urgent: config.capture == CaptureMode::Required,
             acknowledge: config.timeouts.acknowledge,
             flush: config.timeouts.acknowledge * 2 + FLUSH,
         });
         tasks.spawn(publisher.run(stop_publisher.clone()));
         tasks.spawn(heartbeat::run(Arc::clone(&ports.log), Arc::clone(name), stop_others.clone()));
+        if let Some(spool) = &ports.spool {
+            let replayer = Replayer::new(ReplayerConfig {
+                gateway: Arc::clone(name),
+                log: Arc::clone(&ports.log),
+                spool: Arc::clone(spool),
+                index: spool_index,
+                gauges: Arc::clone(gauges),
+                acknowledge: config.timeouts.acknowledge,
+            });
+            tasks.spawn(replayer.run(stop_others.clone()));
+            if let Some(directory) = config.spool.directory.clone() {
+                let least = config.spool.min_free_bytes;
+                tasks.spawn(watch_disk(directory, least, Arc::clone(gauges), stop_others.clone()));
+            }
+        }
         tasks.close();
         Self { tasks, stop_publisher, stop_others }
     }

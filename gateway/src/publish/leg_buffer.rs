@@ -195,7 +195,7 @@ mod tests {
             last.into_iter().for_each(|piece| assembly.add(piece));
             prop_assert_eq!(charged + charge, sent.len() + times.len() * EVENT_BYTES);
             prop_assert_eq!(summary.length, sent.len() as u64);
-            prop_assert_eq!(summary.hash.as_ref(), blake3::hash(&sent).as_bytes());
+            prop_assert_eq!(summary.hash.to_vec(), blake3::hash(&sent).as_bytes().to_vec());
             let (bytes, timeline) = assembly.finish();
             prop_assert_eq!(bytes.to_vec(), sent);
             prop_assert_eq!(timeline.chunks, times);

@@ -18,9 +18,10 @@ use super::lane::Lane;
 use super::machine::{FLUSH_AFTER, Machine, Outgoing};
 use crate::capture::{Event, Queue, Queued, Stage};
 use crate::health::Gauges;
+use crate::spool::{SPOOLED, SpoolIndex};
 
-/// Events gather for so long before they are looked at again: an append of many messages costs little more than
-/// one of one.
+/// Events gather for so long before they are looked at: an append of many messages costs little more than one of
+/// one, and a start carries what of the request came within that time.
 const GATHER: Duration = Duration::from_millis(4);
 /// How often lanes that took nothing are looked at again.
 const RETRY: Duration = Duration::from_millis(25);
@@ -37,6 +38,10 @@ pub(crate) struct PublisherConfig {
     pub(crate) log: Arc<dyn CaptureLog>,
     pub(crate) spool: Option<Arc<dyn CaptureLog>>,
     pub(crate) spool_max_bytes: u64,
+    /// Is told of everything that goes to the spool.
+    pub(crate) spool_index: Arc<SpoolIndex>,
+    /// Calls wait for their records: nothing may gather.
+    pub(crate) urgent: bool,
     /// A message that is not confirmed for so long counts as not stored.
     pub(crate) acknowledge: Duration,
     /// When the end has come, what still waits has so long to get stored.
@@ -91,7 +96,6 @@ impl Publisher {
 
     /// Publishes until `stop` is cancelled; then what is left until it is stored, or the time for it is over.
     pub(crate) async fn run(mut self, stop: CancellationToken) {
-        let mut gathered = Instant::now();
         let mut deadline: Option<Instant> = None;
         loop {
             let wake = self.next_wake(deadline);
@@ -99,12 +103,9 @@ impl Publisher {
                 biased;
                 Some(appended) = self.appends.next(), if !self.appends.is_empty() => self.settle(appended),
                 () = self.config.queue.filled() => {
-                    // Only then are events let gather when they come one on the heels of the other.
-                    let since = gathered.elapsed();
-                    if since < GATHER && deadline.is_none() {
-                        self.gather(GATHER - since).await;
+                    if !self.config.urgent && deadline.is_none() {
+                        self.gather().await;
                     }
-                    gathered = Instant::now();
                 }
                 () = sleep_until(wake.into()) => {}
                 () = stop.cancelled(), if deadline.is_none() => deadline = Some(Instant::now() + self.config.flush),
@@ -121,8 +122,8 @@ impl Publisher {
     }
 
     /// Lets events gather, and settles what is confirmed meanwhile.
-    async fn gather(&mut self, time: Duration) {
-        let until = Instant::now() + time;
+    async fn gather(&mut self) {
+        let until = Instant::now() + GATHER;
         while let Ok(Some(appended)) = tokio::time::timeout_at(until.into(), self.appends.next()).await {
             self.settle(appended);
             self.dispatch(Instant::now());
@@ -168,11 +169,11 @@ impl Publisher {
             tracked.is_ready = true;
             self.ready.push_back(id);
         }
-        if !tracked.is_timed
-            && let Some(since) = machine.waiting_since()
-        {
+        // One that is due already needs no timer: it is ready, or what it waits for will have it looked at again.
+        let due = machine.waiting_since().map(|since| since + FLUSH_AFTER).filter(|due| *due > now);
+        if let Some(due) = due.filter(|_| !tracked.is_timed) {
             tracked.is_timed = true;
-            self.due.push_back(((since + FLUSH_AFTER).max(now), id));
+            self.due.push_back((due, id));
         }
     }
 
@@ -182,11 +183,6 @@ impl Publisher {
         {
             if let Some(tracked) = self.machines.get_mut(&id) {
                 tracked.is_timed = false;
-                // One that can't send although it is due is looked at again when what it waits for has come.
-                let waits = tracked.machine.waiting_since().is_some_and(|since| since + FLUSH_AFTER <= now);
-                if waits && !tracked.machine.has_next(now) {
-                    continue;
-                }
             }
             self.look_at(id, now);
         }
@@ -211,6 +207,9 @@ impl Publisher {
             tracked.is_ready = false;
             if lane != tracked.machine.lane() || tracked.machine.is_failed() {
                 tracked.machine.resume(lane);
+                if lane == LaneName::Log {
+                    self.config.spool_index.forget(id);
+                }
             }
             let index = lane as usize;
             while let Some(outgoing) = tracked.machine.next(now) {
@@ -242,12 +241,15 @@ impl Publisher {
             // In the spool all messages bear one name, so that a later process finds them whoever wrote them.
             gateway: match lane {
                 LaneName::Log => self.config.gateway.to_string(),
-                LaneName::Spool => crate::spool::SPOOLED.to_owned(),
+                LaneName::Spool => SPOOLED.to_owned(),
             },
             exchange: *id,
             payload: outgoing.payload.clone(),
         };
         let messages: Vec<_> = batch.iter().map(message).collect();
+        if lane == LaneName::Spool {
+            batch.iter().for_each(|(id, _)| self.config.spool_index.expect(*id));
+        }
         let wait = self.config.acknowledge;
         self.appends.push(Box::pin(async move {
             let expected = batch.len();
@@ -275,6 +277,9 @@ impl Publisher {
             to.wrote(stored.map(|((_, outgoing), _)| outgoing.payload.len()).sum());
         }
         for ((id, outgoing), result) in batch.into_iter().zip(results) {
+            if let (LaneName::Spool, Ok(sequence)) = (lane, &result) {
+                self.config.spool_index.written(*sequence);
+            }
             let Some(tracked) = self.machines.get_mut(&id) else { continue };
             let machine = &mut tracked.machine;
             match result {
@@ -289,6 +294,7 @@ impl Publisher {
                     if !machine.never_stored(outgoing) {
                         machine.exchange().reached(Stage::Refused);
                         self.config.gauges.count_unrecorded(1);
+                        self.config.spool_index.forget(id);
                         self.machines.remove(&id);
                         continue;
                     }

@@ -32,7 +32,7 @@ pub(crate) struct RelayedBody {
     tee: Tee,
     call: Call,
     timers: Timers,
-    in_flight: InFlight,
+    _in_flight: InFlight,
     state: State,
     /// Where the framing does not show that an answer was cut, the connection has to.
     on_cut: OnCut,
@@ -86,7 +86,16 @@ impl RelayedBody {
         durable_within: Duration,
     ) -> Self {
         let tee = Tee::new(Arc::clone(call.exchange()), Leg::ClientResponse);
-        Self { upstream, tee, call, timers, in_flight, state: State::Passing, on_cut, durable_within }
+        Self {
+            upstream,
+            tee,
+            call,
+            timers,
+            _in_flight: in_flight,
+            state: State::Passing,
+            on_cut,
+            durable_within,
+        }
     }
 
     /// Ends a call whose answer has no body.

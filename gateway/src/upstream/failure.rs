@@ -44,17 +44,13 @@ pub(crate) fn chain(error: &(dyn Error + 'static)) -> String {
 
 /// Whether the other side reset the connection, rather than closing it.
 pub(crate) fn is_reset(error: &(dyn Error + 'static)) -> bool {
-    let mut cause = Some(error);
-    while let Some(error) = cause {
-        let reset = error
-            .downcast_ref::<io::Error>()
-            .is_some_and(|error| error.kind() == io::ErrorKind::ConnectionReset);
-        if reset {
-            return true;
-        }
-        cause = error.source();
+    let here = error.downcast_ref::<io::Error>();
+    if here.is_some_and(|error| error.kind() == io::ErrorKind::ConnectionReset) {
+        return true;
     }
-    false
+    // An I/O error that wraps another names that one's cause as its own, and so passes it over.
+    let inner = here.and_then(io::Error::get_ref).map(|error| error as &(dyn Error + 'static));
+    inner.or_else(|| error.source()).is_some_and(is_reset)
 }
 
 #[cfg(test)]

@@ -1,0 +1,104 @@
+//! What an earlier process left in the spool.
+
+use std::collections::HashMap;
+
+use verbatim_core::model::{ExchangeId, Outcome};
+use verbatim_core::ports::{CaptureLog, Message, MessageKind, PortResult, Sequence};
+use verbatim_proto::v1::End;
+use verbatim_proto::v1::envelope::Message as Body;
+use verbatim_proto::{decode, delta_decode, delta_encode, encode};
+
+use super::plan::part_of;
+use super::{PROGRESS, SPOOLED, SpoolIndex};
+
+const SCAN_MESSAGES: usize = 1000;
+const SCAN_BYTES: usize = 4 << 20;
+
+/// How far the replay of an exchange had come: how many of its messages were dealt with, and where those that were
+/// sent stand in the log.
+#[derive(Debug, Default, Clone)]
+pub(super) struct Progress {
+    pub(super) done: usize,
+    pub(super) sent: Vec<Sequence>,
+}
+
+/// What was found.
+#[derive(Debug, Default)]
+pub(super) struct Leftovers {
+    /// Exchanges whose replay had begun.
+    pub(super) progress: HashMap<ExchangeId, Progress>,
+    /// Exchanges that are to be replayed.
+    pub(super) spooled: u64,
+}
+
+/// Takes stock of a spool. Exchanges without an end whose process is gone get one: what they say of themselves
+/// ends there.
+pub(super) async fn take_stock(
+    spool: &dyn CaptureLog,
+    index: &SpoolIndex,
+    gateway: &str,
+) -> PortResult<Leftovers> {
+    let floors = spool.floors().await?;
+    let mut found = Leftovers::default();
+    let mut open: HashMap<ExchangeId, Vec<Sequence>> = HashMap::new();
+    let mut from = 1;
+    loop {
+        let batch = spool.scan(SPOOLED, from, floors.last, SCAN_MESSAGES, SCAN_BYTES).await?;
+        let Some((last, _)) = batch.last() else { break };
+        from = last + 1;
+        for (sequence, message) in batch {
+            let id = message.exchange;
+            if message.kind == MessageKind::End {
+                let pieces = open.remove(&id).unwrap_or_default();
+                // One that was replayed may wait to be purged.
+                if sequence > floors.recorder {
+                    index.found(id, pieces.first().copied().unwrap_or(sequence));
+                    found.spooled += 1;
+                }
+            } else if decode(message.payload).is_ok_and(|decoded| decoded.gateway != gateway) {
+                open.entry(id).or_default().push(sequence);
+            }
+        }
+    }
+    found.progress = progress(spool, floors.last).await?;
+    for (id, pieces) in open {
+        index.found(id, pieces.first().copied().unwrap_or(floors.last));
+        end(spool, gateway, id, &pieces).await?;
+        found.spooled += 1;
+    }
+    Ok(found)
+}
+
+/// Writes the end that an exchange's own process could not write.
+async fn end(spool: &dyn CaptureLog, gateway: &str, id: ExchangeId, pieces: &[Sequence]) -> PortResult<()> {
+    let end = End {
+        outcome: u32::from(Outcome::Incomplete.number()),
+        error: Some("the gateway stopped before the call was over".to_owned()),
+        sequences: delta_encode(pieces.iter().copied()),
+        ..Default::default()
+    };
+    let payload = encode(id, gateway, Body::End(end));
+    let message = Message { kind: MessageKind::End, gateway: SPOOLED.to_owned(), exchange: id, payload };
+    for result in spool.append(vec![message]).await {
+        result?;
+    }
+    Ok(())
+}
+
+async fn progress(spool: &dyn CaptureLog, last: Sequence) -> PortResult<HashMap<ExchangeId, Progress>> {
+    let mut found: HashMap<ExchangeId, Progress> = HashMap::new();
+    let mut from = 1;
+    loop {
+        let batch = spool.scan(PROGRESS, from, last, SCAN_MESSAGES, SCAN_BYTES).await?;
+        let Some((sequence, _)) = batch.last() else { return Ok(found) };
+        from = sequence + 1;
+        for (_, message) in batch {
+            if let Some(part) = part_of(message.payload) {
+                let mut saved = delta_decode(&part.sequences);
+                let progress = found.entry(message.exchange).or_default();
+                progress.done = usize::try_from(saved.next().unwrap_or(0)).unwrap_or(0);
+                progress.sent.extend(saved);
+            }
+        }
+    }
+}

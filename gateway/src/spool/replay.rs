@@ -1,0 +1,251 @@
+//! Sends what is in the spool to the log.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep, timeout};
+use tokio_util::sync::CancellationToken;
+use verbatim_core::model::ExchangeId;
+use verbatim_core::ports::{
+    CaptureLog, Consumer, DeadLetter, Delivery, Message, MessageKind, PortError, PortResult, PullLimit,
+    Sequence,
+};
+use verbatim_proto::v1::Part;
+use verbatim_proto::v1::envelope::Message as Body;
+use verbatim_proto::{delta_encode, encode};
+
+use super::leftovers::{Progress, take_stock};
+use super::plan::{Plan, Step};
+use super::{PROGRESS, SpoolIndex};
+use crate::health::Gauges;
+
+/// So many exchanges are replayed together.
+const ENDS: PullLimit = PullLimit { messages: 64, bytes: 4 << 20, wait: Duration::from_secs(1) };
+/// So many of their messages are sent together; each can have half a megabyte.
+const PIECES: usize = 16;
+const BACKOFF: Duration = Duration::from_millis(100);
+const BACKOFF_AT_MOST: Duration = Duration::from_secs(2);
+
+/// What a replayer works with.
+pub(crate) struct ReplayerConfig {
+    pub(crate) gateway: Arc<str>,
+    pub(crate) log: Arc<dyn CaptureLog>,
+    pub(crate) spool: Arc<dyn CaptureLog>,
+    pub(crate) index: Arc<SpoolIndex>,
+    pub(crate) gauges: Arc<Gauges>,
+    /// The log has so long to confirm.
+    pub(crate) acknowledge: Duration,
+}
+
+/// The replayer of one gateway.
+pub(crate) struct Replayer {
+    config: ReplayerConfig,
+    progress: HashMap<ExchangeId, Progress>,
+}
+
+impl Replayer {
+    pub(crate) fn new(config: ReplayerConfig) -> Self {
+        Self { config, progress: HashMap::new() }
+    }
+
+    /// Replays until `stop`; what is not replayed by then stays in the spool for the next process.
+    pub(crate) async fn run(mut self, stop: CancellationToken) {
+        tokio::select! {
+            () = self.work() => {}
+            () = stop.cancelled() => {}
+        }
+    }
+
+    async fn work(&mut self) {
+        let mut backoff = BACKOFF;
+        let mut has_stock = false;
+        loop {
+            let round = async {
+                if !has_stock {
+                    self.take_stock().await?;
+                    has_stock = true;
+                }
+                self.round().await
+            };
+            match round.await {
+                Ok(()) => backoff = BACKOFF,
+                Err(error) => {
+                    tracing::debug!(%error, "the spool's exchanges wait");
+                    sleep(backoff).await;
+                    backoff = (backoff * 2).min(BACKOFF_AT_MOST);
+                }
+            }
+        }
+    }
+
+    async fn take_stock(&mut self) -> PortResult<()> {
+        let found = take_stock(&*self.config.spool, &self.config.index, &self.config.gateway).await?;
+        if found.spooled > 0 {
+            tracing::info!(exchanges = found.spooled, "an earlier process left exchanges in the spool");
+        }
+        self.config.gauges.spooled.fetch_add(found.spooled, Relaxed);
+        self.progress = found.progress;
+        self.measure().await
+    }
+
+    /// Replays the next exchanges.
+    async fn round(&mut self) -> PortResult<()> {
+        let deliveries = self.config.spool.next(Consumer::Recorder, ENDS).await?;
+        if deliveries.is_empty() {
+            return Ok(());
+        }
+        let ends: Vec<Sequence> = deliveries.iter().map(|delivery| delivery.sequence).collect();
+        let replayed = self.replay(deliveries, &ends).await;
+        if replayed.is_err() {
+            self.config.spool.hand_back(Consumer::Recorder, &ends).await?;
+        }
+        replayed
+    }
+
+    async fn replay(&mut self, deliveries: Vec<Delivery>, ends: &[Sequence]) -> PortResult<()> {
+        let mut plans = Vec::with_capacity(deliveries.len());
+        for delivery in deliveries {
+            match Plan::of(&*self.config.spool, &delivery).await? {
+                Some(mut plan) => {
+                    if let Some(progress) = self.progress.get(&plan.id) {
+                        plan.resume(&progress.sent, progress.done);
+                    }
+                    plans.push(plan);
+                }
+                None => self.set_aside(delivery, "it is no end that can be read").await?,
+            }
+        }
+        let places: Vec<(usize, Sequence)> = plans
+            .iter()
+            .enumerate()
+            .flat_map(|(index, plan)| plan.pieces.iter().map(move |sequence| (index, *sequence)))
+            .collect();
+        for some in places.chunks(PIECES) {
+            self.send_pieces(&mut plans, some).await?;
+            self.config.spool.progress(Consumer::Recorder, ends).await?;
+        }
+        self.send_ends(&plans).await?;
+        self.config.spool.acknowledge(Consumer::Recorder, ends).await?;
+        for plan in &plans {
+            self.progress.remove(&plan.id);
+            self.config.index.forget(plan.id);
+            self.config.index.written(plan.end_at);
+        }
+        self.config.gauges.spooled.fetch_sub(plans.len() as u64, Relaxed);
+        self.config.spool.purge(self.config.index.floor()).await?;
+        self.measure().await
+    }
+
+    /// Sends some messages, and saves where they stand now before others are sent.
+    async fn send_pieces(&mut self, plans: &mut [Plan], places: &[(usize, Sequence)]) -> PortResult<()> {
+        let sequences: Vec<Sequence> = places.iter().map(|(_, sequence)| *sequence).collect();
+        let read = self.config.spool.read(&sequences).await?;
+        let mut messages = Vec::new();
+        let mut owners = Vec::new();
+        let mut dealt_with: HashMap<usize, Progress> = HashMap::new();
+        for ((owner, _), message) in places.iter().zip(read) {
+            dealt_with.entry(*owner).or_default().done += 1;
+            if let Step::Send(message) = plans[*owner].step(&self.config.gateway, message) {
+                messages.push(message);
+                owners.push(*owner);
+            }
+        }
+        let results = self.append(messages).await?;
+        for (owner, result) in owners.into_iter().zip(results) {
+            match result {
+                Some(sequence) => {
+                    plans[owner].sent(sequence);
+                    dealt_with.entry(owner).or_default().sent.push(sequence);
+                }
+                None => plans[owner].lost(),
+            }
+        }
+        self.save(plans, dealt_with).await
+    }
+
+    async fn save(&mut self, plans: &[Plan], dealt_with: HashMap<usize, Progress>) -> PortResult<()> {
+        let mut saved = Vec::with_capacity(dealt_with.len());
+        for (owner, more) in dealt_with {
+            let id = plans[owner].id;
+            let progress = self.progress.entry(id).or_default();
+            progress.done += more.done;
+            let sequences = std::iter::once(progress.done as u64).chain(more.sent.iter().copied());
+            let part = Part { sequences: delta_encode(sequences), ..Default::default() };
+            progress.sent.extend(&more.sent);
+            saved.push(Message {
+                kind: MessageKind::Part,
+                gateway: PROGRESS.to_owned(),
+                exchange: id,
+                payload: encode(id, &self.config.gateway, Body::Part(part)),
+            });
+        }
+        for result in self.config.spool.append(saved).await {
+            self.config.index.written(result?);
+        }
+        Ok(())
+    }
+
+    async fn send_ends(&self, plans: &[Plan]) -> PortResult<()> {
+        let mut ends = Vec::with_capacity(plans.len());
+        for plan in plans {
+            let mut manifests = Vec::new();
+            for part in plan.manifests() {
+                let payload = encode(plan.id, &self.config.gateway, Body::Part(part));
+                let sent = self.append(vec![self.message(MessageKind::Part, plan.id, payload)]).await?;
+                manifests.extend(sent.into_iter().flatten());
+            }
+            let payload = plan.end(&self.config.gateway, &manifests);
+            ends.push(self.message(MessageKind::End, plan.id, payload));
+        }
+        let refused = self.append(ends).await?.iter().filter(|sent| sent.is_none()).count();
+        if refused > 0 {
+            self.config.gauges.count_unrecorded(refused as u64);
+        }
+        Ok(())
+    }
+
+    fn message(&self, kind: MessageKind, exchange: ExchangeId, payload: bytes::Bytes) -> Message {
+        Message { kind, gateway: self.config.gateway.to_string(), exchange, payload }
+    }
+
+    /// Appends to the log, and then leaves it alone for as long as that took: the calls of the day come first.
+    /// `None` stands for a message that the log will never take.
+    async fn append(&self, messages: Vec<Message>) -> PortResult<Vec<Option<Sequence>>> {
+        if messages.is_empty() {
+            return Ok(Vec::new());
+        }
+        let began = Instant::now();
+        let appending = self.config.log.append(messages);
+        let results = timeout(self.config.acknowledge, appending)
+            .await
+            .map_err(|_| PortError::transient("append", "the log did not confirm in time"))?;
+        let sent = results
+            .into_iter()
+            .map(|result| match result {
+                Ok(sequence) => Ok(Some(sequence)),
+                Err(PortError::Permanent(error)) => {
+                    tracing::error!(%error, "a spooled message can never be stored");
+                    Ok(None)
+                }
+                Err(error) => Err(error),
+            })
+            .collect();
+        sleep(began.elapsed()).await;
+        sent
+    }
+
+    async fn set_aside(&self, delivery: Delivery, reason: &str) -> PortResult<()> {
+        let Delivery { sequence, message, .. } = delivery;
+        self.config.gauges.count_unrecorded(1);
+        self.config.index.forget(message.exchange);
+        self.config.spool.dead_letter(vec![DeadLetter { sequence, message, reason: reason.to_owned() }]).await
+    }
+
+    async fn measure(&self) -> PortResult<()> {
+        let health = self.config.spool.health().await?;
+        self.config.gauges.spool_bytes.store(health.bytes, Relaxed);
+        Ok(())
+    }
+}

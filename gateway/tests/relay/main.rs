@@ -1,0 +1,16 @@
+//! The gateway as callers and recorders meet it: real sockets, a provider with a ledger, a capture log in memory.
+#![expect(clippy::unwrap_used, reason = "a promise that is not kept fails its test")]
+
+mod support;
+
+mod aborts;
+mod failing_log;
+mod memory;
+mod own;
+mod passing;
+mod recording;
+mod required;
+mod shutdown;
+mod spooling;
+mod timeouts;
+mod tunnels;

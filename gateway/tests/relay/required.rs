@@ -1,0 +1,130 @@
+//! Capture that is required: nothing goes unrecorded.
+
+use std::time::Duration;
+
+use verbatim_core::model::Outcome;
+use verbatim_core::ports::MessageKind;
+use verbatim_gateway::CaptureMode;
+use verbatim_testkit::Fault;
+
+use crate::support::{After, Connection, Rig, TestLog, get, head, post, records, until};
+
+const CHAT: &str = r#"{"model":"m","messages":[{"role":"user","content":"hello"}]}"#;
+const STREAM: &str = r#"{"model":"m","stream":true,"messages":[{"role":"user","content":"hello"}]}"#;
+
+async fn rig(spool: bool) -> Rig {
+    Rig::over(TestLog::new(), spool.then(TestLog::new), |config| {
+        config.capture = CaptureMode::Required;
+        config.timeouts.acknowledge = Duration::from_millis(200);
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_call_that_completes_is_durable_before_its_caller_sees_its_end() {
+    let rig = rig(false).await;
+    for (path, body, directives) in [
+        ("/v1/chat/completions", CHAT, ""),
+        ("/v1/chat/completions", STREAM, "chunks=9; flush"),
+        ("/v1/chat/completions", CHAT, "status=204"),
+        ("/v1/chat/completions", CHAT, "status=500"),
+        ("/nobody/v1/chat/completions", CHAT, ""),
+    ] {
+        let answer = post(rig.address, path, &[("x-mock", directives)], body.as_bytes()).await;
+        assert_eq!(answer.after, After::Whole, "{directives}");
+        let record = crate::support::record_of(&rig.log.memory, answer.id());
+        let record = record.expect("the record is there when the answer is");
+        assert_eq!(record.response, answer.body);
+    }
+}
+
+#[tokio::test]
+async fn the_last_bytes_are_withheld_until_the_end_is_durable() {
+    let rig = rig(false).await;
+    rig.log.faulty.set_for_messages(Fault::Slow(Duration::from_millis(100)), |message| {
+        message.kind == MessageKind::End
+    });
+    for (body, directives) in [(CHAT, ""), (STREAM, "chunks=5; flush")] {
+        let answer =
+            post(rig.address, "/v1/chat/completions", &[("x-mock", directives)], body.as_bytes()).await;
+        assert_eq!(answer.after, After::Whole);
+        assert!(crate::support::record_of(&rig.log.memory, answer.id()).is_some());
+    }
+}
+
+#[tokio::test]
+async fn a_call_that_can_not_be_recorded_is_refused_before_the_provider_sees_it() {
+    for fault in [Fault::Fail, Fault::Stall] {
+        let rig = rig(false).await;
+        rig.log.faulty.set(fault);
+        let answer = post(rig.address, "/v1/messages", &[], CHAT.as_bytes()).await;
+        assert_eq!(answer.status, 503);
+        assert_eq!(answer.json()["type"], "error");
+        assert_eq!(rig.mock.ledger().totals().begun, 0);
+        // Once it can be, the refusal is recorded.
+        rig.log.faulty.recover();
+        until(|| !records(&rig.log.memory).is_empty()).await;
+        assert!(records(&rig.log.memory).iter().all(|record| record.outcome() == Outcome::Refused));
+        let answer = post(rig.address, "/v1/chat/completions", &[], CHAT.as_bytes()).await;
+        assert_eq!(answer.status, 200);
+    }
+}
+
+#[tokio::test]
+async fn the_spool_is_enough() {
+    let rig = rig(true).await;
+    rig.log.faulty.cut_off();
+    let answer = post(rig.address, "/v1/chat/completions", &[], CHAT.as_bytes()).await;
+    assert_eq!(answer.status, 200);
+    assert_eq!(rig.health.snapshot().spooled, 1, "it is durable in the spool when the caller has it");
+    rig.log.faulty.recover();
+    assert_eq!(rig.record().await.response, answer.body);
+}
+
+#[tokio::test]
+async fn when_both_refuse_the_provider_sees_nothing() {
+    let rig = rig(true).await;
+    rig.log.faulty.cut_off();
+    rig.spool.as_ref().unwrap().faulty.cut_off();
+    let answer = post(rig.address, "/v1/chat/completions", &[], CHAT.as_bytes()).await;
+    assert_eq!(answer.status, 503);
+    assert_eq!(rig.mock.ledger().totals().begun, 0);
+}
+
+#[tokio::test]
+async fn an_end_that_can_not_be_kept_never_reaches_the_caller() {
+    let rig = rig(false).await;
+    rig.log.faulty.set_for_messages(Fault::Fail, |message| message.kind == MessageKind::End);
+    for (body, directives) in [(CHAT, ""), (STREAM, "chunks=5; flush")] {
+        let answer =
+            post(rig.address, "/v1/chat/completions", &[("x-mock", directives)], body.as_bytes()).await;
+        assert_ne!(answer.after, After::Whole, "{directives}");
+    }
+}
+
+#[tokio::test]
+async fn a_slow_log_holds_a_long_body_back_instead_of_losing_it() {
+    let rig = Rig::over(TestLog::new(), None, |config| {
+        config.capture = CaptureMode::Required;
+        config.queue.total = 2 << 20;
+        config.queue.exchange = 1 << 20;
+    })
+    .await;
+    rig.log.faulty.set(Fault::Slow(Duration::from_millis(30)));
+    let answer = get(rig.address, "/plain/raw/8000000", &[]).await;
+    assert_eq!((answer.body.len(), answer.after), (8_000_000, After::Whole));
+    let record = crate::support::record_of(&rig.log.memory, answer.id()).unwrap();
+    assert_eq!((record.lost(), record.response.len()), (0, 8_000_000));
+}
+
+#[tokio::test]
+async fn a_caller_that_leaves_is_recorded_too() {
+    let rig = rig(false).await;
+    let mut connection = Connection::open(rig.address).await;
+    let headers = [("x-mock", "chunks=9; hang-after=2; flush")];
+    connection.send(head("POST", "/v1/chat/completions", &headers, Some(STREAM.len()))).await;
+    connection.send(STREAM).await;
+    connection.head().await.unwrap();
+    drop(connection);
+    assert_eq!(rig.record().await.outcome(), Outcome::ClientAborted);
+}
