@@ -45,6 +45,11 @@ pub(crate) trait Language {
 
 /// Folds the frames of a streamed answer.
 pub(crate) trait Fold {
+    /// Takes the next frame from its bytes, where it is of a form that can be read cheaply and holds no error.
+    fn frame_bytes(&mut self, _bytes: &[u8], _reading: &mut Reading) -> Option<Step> {
+        None
+    }
+
     /// Takes the next frame. Errors were read before.
     fn frame(&mut self, name: Option<&str>, frame: Object, reading: &mut Reading) -> Step;
 

@@ -65,6 +65,11 @@ impl Driver<'_, '_> {
             return;
         }
         let name = event.name.as_deref();
+        if name.is_none_or(|name| name != "error")
+            && let Some(step) = self.fold.frame_bytes(data, self.reading)
+        {
+            return self.step(step, event.payload_end);
+        }
         match json::parse(data) {
             Some(value @ (Value::Object(_) | Value::Array(_))) => self.frame(name, value, event.payload_end),
             Some(Value::String(message)) if name == Some("error") => self.error(&message),
@@ -146,6 +151,10 @@ impl Driver<'_, '_> {
         }
         let Value::Object(frame) = value else { return };
         let step = self.fold.frame(name, frame, self.reading);
+        self.step(step, payload_end);
+    }
+
+    fn step(&mut self, step: Step, payload_end: u64) {
         if step.token && self.reading.first_token_offset.is_none() {
             self.reading.first_token_offset = self.body.wire_offset(payload_end.saturating_sub(1));
         }

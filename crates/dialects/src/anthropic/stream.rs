@@ -1,7 +1,9 @@
 //! Folding Anthropic's events.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use serde::Deserialize;
 use serde_json::Value;
 
 use super::blocks::block_part;
@@ -32,7 +34,49 @@ struct Block {
     input: String,
 }
 
+/// The most common event: a piece of a block's text, thinking or input. It is read without building a tree of values.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PlainEvent<'a> {
+    #[serde(borrow, rename = "type")]
+    kind: Cow<'a, str>,
+    index: u64,
+    #[serde(borrow)]
+    delta: PlainDelta<'a>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PlainDelta<'a> {
+    #[serde(borrow, rename = "type")]
+    kind: Cow<'a, str>,
+    #[serde(borrow, alias = "thinking", alias = "partial_json")]
+    text: Cow<'a, str>,
+}
+
 impl Fold for AnthropicFold {
+    fn frame_bytes(&mut self, bytes: &[u8], _reading: &mut Reading) -> Option<Step> {
+        let event: PlainEvent<'_> = serde_json::from_slice(bytes).ok()?;
+        if event.kind != "content_block_delta" {
+            return None;
+        }
+        let block = self.blocks.get_mut(&event.index)?;
+        let key = match &*event.delta.kind {
+            "input_json_delta" => {
+                block.input.push_str(&event.delta.text);
+                return Some(Step::TOKEN);
+            }
+            "text_delta" => "text",
+            "thinking_delta" => "thinking",
+            _ => return None,
+        };
+        match block.begun.get_mut(key) {
+            Some(Value::String(text)) => text.push_str(&event.delta.text),
+            _ => return None,
+        }
+        Some(Step::TOKEN)
+    }
+
     fn frame(&mut self, name: Option<&str>, mut event: Object, reading: &mut Reading) -> Step {
         let kind = event.take_string("type").or_else(|| name.map(str::to_owned)).unwrap_or_default();
         match kind.as_str() {

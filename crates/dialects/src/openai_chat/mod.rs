@@ -2,6 +2,7 @@
 
 pub(crate) mod answer;
 pub(crate) mod content;
+mod plain;
 pub(crate) mod request;
 pub(crate) mod stream;
 #[cfg(test)]

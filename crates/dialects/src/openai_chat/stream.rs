@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::answer::{self, told_logprobs};
 use super::content::{arguments, left};
+use super::plain::{PlainChunk, Text};
 use super::{content, tools};
 use crate::json::{Object, ObjectExt, join, join_object};
 use crate::language::{Fold, Step, objects};
@@ -17,9 +18,30 @@ use crate::reading::{Choice, Part, Reading, Reasoning, ToolCall};
 pub(crate) struct ChatFold {
     choices: Vec<ChoiceFold>,
     extra: Object,
+    /// How often in a row a chunk was not plain.
+    not_plain: u32,
 }
 
+/// Some providers' chunks are never plain: after so many there is no use in trying.
+const ENOUGH_TRIES: u32 = 8;
+
 impl Fold for ChatFold {
+    fn frame_bytes(&mut self, bytes: &[u8], reading: &mut Reading) -> Option<Step> {
+        if self.not_plain >= ENOUGH_TRIES {
+            return None;
+        }
+        match PlainChunk::read(bytes) {
+            Some(chunk) => {
+                self.not_plain = 0;
+                Some(self.plain(chunk, reading))
+            }
+            None => {
+                self.not_plain += 1;
+                None
+            }
+        }
+    }
+
     fn frame(&mut self, _name: Option<&str>, mut chunk: Object, reading: &mut Reading) -> Step {
         take_head(&mut chunk, reading);
         let told_usage = answer::take_usage(&mut chunk, reading);
@@ -50,15 +72,55 @@ impl Fold for ChatFold {
 }
 
 impl ChatFold {
-    fn choice(&mut self, mut choice: Object, reading: &mut Reading) -> Step {
-        answer::take_choice_error(&mut choice, reading);
-        let index = choice.count("index").unwrap_or(0);
-        choice.remove("index");
+    fn plain(&mut self, chunk: PlainChunk<'_>, reading: &mut Reading) -> Step {
+        if let Some(model) = &chunk.model {
+            model.write(&mut reading.model_served);
+        }
+        if reading.provider_request_id.is_none()
+            && let Some(id) = &chunk.id
+        {
+            id.write(&mut reading.provider_request_id);
+        }
+        for (key, told) in [
+            ("service_tier", &chunk.service_tier),
+            ("system_fingerprint", &chunk.system_fingerprint),
+            ("provider", &chunk.provider),
+        ] {
+            if let Some(told) = told.as_ref().filter(|told| !told.0.is_empty())
+                && self.extra.get(key).and_then(Value::as_str) != Some(&*told.0)
+            {
+                self.extra.insert(key.into(), Value::String(told.0.clone().into_owned()));
+            }
+        }
+        let (choice,) = chunk.choices;
+        let fold = self.choice_at(choice.index);
+        let told =
+            |text: Option<Text<'_>>| text.map(|text| text.0.into_owned()).filter(|text| !text.is_empty());
+        let reasoning = told(choice.delta.reasoning_content);
+        let content = choice.delta.content.as_ref().map(|text| &*text.0).filter(|text| !text.is_empty());
+        let step = Step { token: reasoning.is_some() || content.is_some(), ..Step::NOTHING };
+        if let Some(reasoning) = reasoning {
+            fold.add_reasoning(Reasoning { text: reasoning, ..Reasoning::default() });
+        }
+        if let Some(content) = content {
+            fold.add_text(content);
+        }
+        step
+    }
+
+    fn choice_at(&mut self, index: u64) -> &mut ChoiceFold {
         let at = self.choices.iter().position(|have| have.index == index).unwrap_or_else(|| {
             self.choices.push(ChoiceFold { index, ..ChoiceFold::default() });
             self.choices.len() - 1
         });
-        let fold = &mut self.choices[at];
+        &mut self.choices[at]
+    }
+
+    fn choice(&mut self, mut choice: Object, reading: &mut Reading) -> Step {
+        answer::take_choice_error(&mut choice, reading);
+        let index = choice.count("index").unwrap_or(0);
+        choice.remove("index");
+        let fold = self.choice_at(index);
         let mut step = Step::NOTHING;
         if let Some(reason) = choice.take_word("finish_reason") {
             fold.finish_reason = Some(reason);
@@ -75,7 +137,7 @@ impl ChatFold {
             _ => false,
         };
         if let Some(text) = choice.take_string("text").filter(|text| !text.is_empty()) {
-            fold.add_text(text);
+            fold.add_text(&text);
             step.token = true;
         }
         fold.extra.extend(left(choice));
@@ -114,7 +176,7 @@ impl ChoiceFold {
             token = true;
             match part {
                 Part::Text(text) => {
-                    self.add_text(text.text);
+                    self.add_text(&text.text);
                     self.annotations.extend(text.citations.into_iter().map(|citation| citation.value));
                 }
                 Part::Reasoning(reasoning) => {
@@ -154,13 +216,13 @@ impl ChoiceFold {
         token
     }
 
-    fn add_text(&mut self, more: String) {
+    fn add_text(&mut self, more: &str) {
         match self
             .parts
             .iter_mut()
             .find_map(|part| if let Part::Text(text) = part { Some(text) } else { None })
         {
-            Some(text) => text.text.push_str(&more),
+            Some(text) => text.text.push_str(more),
             None => self.parts.push(Part::text(more)),
         }
     }
