@@ -1,10 +1,10 @@
 //! How fast the log takes messages, and what that costs the disk and the processor.
 //!
-//! `cargo run --release -p verbatim-log-sqlite --example append_rate -- [seconds] [callers] [exchanges a call] [readers] [rate]`
+//! `cargo run --release -p verbatim-log-sqlite --example append_rate -- [seconds] [callers] [exchanges a call] [readers] [rate] [interval]`
 //!
 //! Each call appends the `start` and the `end`, 1.5 KB each, of so many exchanges. With `readers` = 1, a recorder and a
 //! watch keep up with it and what both have read is purged every second, as in the embedded capture log.
-//! `rate` is exchanges a second in all; 0: as many as go.
+//! `rate` is exchanges a second in all, 0: as many as go; `interval` the commit interval in milliseconds.
 #![expect(clippy::print_stdout, reason = "its output is what it is for")]
 
 use std::sync::Arc;
@@ -26,18 +26,23 @@ async fn main() -> PortResult<()> {
     let mut argument = |otherwise| arguments.next().and_then(Result::ok).unwrap_or(otherwise);
     let (seconds, callers, exchanges, readers) = (argument(10), argument(64), argument(8), argument(0));
     let pace = match argument(0) {
-        0 => Duration::from_nanos(1),
+        0 => Duration::ZERO,
         rate => Duration::from_secs(callers * exchanges) / u32::try_from(rate).unwrap_or(u32::MAX),
     };
 
     let directory = std::env::temp_dir().join(format!("append-rate-{}", std::process::id()));
-    let log = Arc::new(SqliteLog::open(Config::new(&directory)).await?);
+    let mut config = Config::new(&directory);
+    config.commit_interval = Duration::from_millis(argument(10));
+    let log = Arc::new(SqliteLog::open(config).await?);
     let stop = Arc::new(AtomicBool::new(false));
     let (written, read) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
     let (before, began) = (Cost::now(), Instant::now());
     let mut tasks = JoinSet::new();
-    for _ in 0..callers {
-        tasks.spawn(call(log.clone(), stop.clone(), written.clone(), exchanges, pace));
+    for caller in 0..callers {
+        // Not all at once.
+        let first = tokio::time::Instant::now() + pace.mul_f64(caller as f64 / callers as f64);
+        let ticks = (pace > Duration::ZERO).then(|| tokio::time::interval_at(first, pace));
+        tasks.spawn(call(log.clone(), stop.clone(), written.clone(), exchanges, ticks));
     }
     if readers > 0 {
         tasks.spawn(record(log.clone(), stop.clone(), read.clone()));
@@ -66,6 +71,12 @@ async fn main() -> PortResult<()> {
         cost.cpu.as_secs_f64() * 1e6 / messages as f64
     );
     println!("{} exchanges recorded, {peak} messages waiting at most", read.load(Ordering::Relaxed));
+    let began = Instant::now();
+    let log = SqliteLog::open(Config::new(&directory)).await?;
+    println!("{} messages left, opened again in {:?}", log.health().await?.messages, began.elapsed());
+    log.shutdown().await?;
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    println!("{}", status.lines().find(|line| line.starts_with("VmHWM")).unwrap_or_default());
     std::fs::remove_dir_all(&directory)
         .map_err(|error| verbatim_core::ports::PortError::transient("tidy up", error))
 }
@@ -75,13 +86,12 @@ async fn call(
     stop: Arc<AtomicBool>,
     written: Arc<AtomicU64>,
     exchanges: u64,
-    pace: Duration,
+    mut ticks: Option<tokio::time::Interval>,
 ) {
-    let mut ticks = tokio::time::interval(pace);
     let payload: Bytes =
         (0..PAYLOAD_BYTES as u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
     while !stop.load(Ordering::Relaxed) {
-        if pace > Duration::from_micros(1) {
+        if let Some(ticks) = &mut ticks {
             ticks.tick().await;
         }
         let messages = (0..exchanges).flat_map(|_| {

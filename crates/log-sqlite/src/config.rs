@@ -47,7 +47,7 @@ impl Config {
             segment_bytes: 64 << 20,
             cache_bytes: 32 << 20,
             queue_bytes: 16 << 20,
-            commit_interval: Duration::from_millis(5),
+            commit_interval: Duration::from_millis(10),
             acknowledgement_flush: Duration::from_millis(200),
             write_back_bytes: 512 << 20,
         }

@@ -217,6 +217,11 @@ impl Ledger {
         located
     }
 
+    /// Every file.
+    pub(crate) fn files(&self) -> Vec<Arc<Segment>> {
+        self.files.kept.iter().map(|kept| Arc::clone(&kept.segment)).collect()
+    }
+
     /// The files that hold anything between two places (inclusive), with the bounds that hold in each.
     pub(crate) fn files_between(
         &self,

@@ -16,7 +16,7 @@ use verbatim_core::ports::{
 use crate::Config;
 use crate::appender::Appender;
 use crate::cursor::{Picked, Take, after};
-use crate::ledger::Located;
+use crate::ledger::{Ledger, Located};
 use crate::lock::DirectoryLock;
 use crate::measure::Measures;
 use crate::queue::{Queue, closed};
@@ -112,14 +112,27 @@ impl SqliteLog {
         if already_closed {
             return Ok(());
         }
-        let position = self.shared.ledger().position();
+        let (position, files) = {
+            let mut ledger = self.shared.ledger();
+            (ledger.position(), ledger.files())
+        };
         let closed = self.state.close(position).await;
+        // Reads that run end first.
+        let closing = spawn_blocking(move || files.iter().for_each(|file| file.close())).await;
+        let closed =
+            closed.and(closing.map_err(|error| PortError::transient("closing the log broke off", error)));
         self.lock.lock().unwrap_or_else(PoisonError::into_inner).take();
         closed
     }
 
     pub(crate) fn shared(&self) -> &Arc<Shared> {
         &self.shared
+    }
+
+    /// The log's memory, unless it is closed.
+    fn open_ledger(&self) -> PortResult<MutexGuard<'_, Ledger>> {
+        let ledger = self.shared.ledger();
+        if ledger.is_closed() { Err(closed()) } else { Ok(ledger) }
     }
 
     fn tasks(&self) -> MutexGuard<'_, JoinSet<()>> {
@@ -250,10 +263,7 @@ impl CaptureLog for SqliteLog {
             let until = after(now, self.shared.config.acknowledgement_wait);
             let take = Take { messages: limit.messages.max(1), bytes: limit.bytes, now, until };
             let (picked, due, located) = {
-                let mut ledger = self.shared.ledger();
-                if ledger.is_closed() {
-                    return Err(closed());
-                }
+                let mut ledger = self.open_ledger()?;
                 let (picked, due) = ledger.take(consumer, take);
                 let located = ledger.locate(picked.iter().map(|picked| picked.sequence));
                 (picked, due, located)
@@ -295,7 +305,7 @@ impl CaptureLog for SqliteLog {
     }
 
     async fn read(&self, sequences: &[Sequence]) -> PortResult<Vec<Option<Message>>> {
-        let located = self.shared.ledger().locate(sequences.iter().copied());
+        let located = self.open_ledger()?.locate(sequences.iter().copied());
         let messages = self.fetch(located, true).await?;
         Ok(sequences.iter().map(|sequence| messages.get(sequence).cloned()).collect())
     }
@@ -308,7 +318,7 @@ impl CaptureLog for SqliteLog {
         limit: usize,
         bytes: usize,
     ) -> PortResult<Vec<(Sequence, Message)>> {
-        let files = self.shared.ledger().files_between(from, to);
+        let files = self.open_ledger()?.files_between(from, to);
         if files.is_empty() {
             return Ok(Vec::new());
         }

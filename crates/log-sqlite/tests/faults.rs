@@ -311,6 +311,7 @@ async fn a_closed_log_says_so() {
     let directory = TempDir::new().unwrap();
     let log = open(directory.path()).await;
     log.shutdown().await.unwrap();
+    assert!(log.read(&[1]).await.is_err_and(|error| error.is_transient()));
     assert!(log.append(vec![end(0)]).await[0].as_ref().is_err_and(PortError::is_transient));
     assert!(log.next(Consumer::Recorder, ALL).await.is_err_and(|error| error.is_transient()));
     log.shutdown().await.unwrap();
