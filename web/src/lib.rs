@@ -3,8 +3,10 @@
 //! It reads; what is recorded and how it is stored it must not know. It asks the ports of `core`, and learns what
 //! bytes mean from `dialects`.
 
+#[expect(unused_qualifications, reason = "the macro that describes routes writes qualified paths")]
 mod api;
 mod assets;
+#[expect(unused_qualifications, reason = "the macro that describes routes writes qualified paths")]
 mod compat;
 mod config;
 mod error;

@@ -78,26 +78,19 @@ pub(crate) async fn bodies(app: &App, id: ExchangeId) -> PortResult<Bodies> {
 
 /// What the bytes say.
 pub(crate) fn read(exchange: &Exchange, heads: &ExchangeHeads, bodies: &Bodies) -> Reading {
-    let (request, response) = (bodies.request(), bodies.response());
-    let request = plain(&heads.request.headers, request);
     verbatim_dialects::read(&ExchangeView {
         provider_dialect: exchange.provider_dialect,
         dialect: exchange.dialect,
         method: &exchange.method,
         path: &exchange.path,
-        request_headers: &without_encoding(&heads.request.headers),
-        request_body: &request,
+        request_headers: &heads.request.headers,
+        request_body: &bodies.request(),
         status: exchange.status,
         response_headers: response_headers(heads),
-        response_body: &response,
+        response_body: &bodies.response(),
         response_complete: exchange.integrity == Integrity::Whole
             && matches!(exchange.outcome, Outcome::Completed | Outcome::UpstreamError),
     })
-}
-
-fn without_encoding(headers: &Headers) -> Headers {
-    let kept = headers.0.iter().filter(|(name, _)| !name.eq_ignore_ascii_case("content-encoding"));
-    Headers(kept.cloned().collect())
 }
 
 /// A body with its content encoding undone; as it is where it can't be.

@@ -24,7 +24,7 @@ pub(crate) fn router(config: WebConfig, ports: Ports, hub: Arc<Hub>, stop: Cance
     let (described, document) = described(&config);
     let openapi = document.to_json().unwrap_or_default();
     let app = App::new(config, ports, hub, openapi, stop);
-    Router::from(described)
+    described
         .merge(pages::routes())
         .route("/openapi.json", get(openapi_json))
         .route("/assets/{version}/{*name}", get(assets::asset))

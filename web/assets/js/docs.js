@@ -16,7 +16,8 @@ function make(tag, attributes = {}, ...children) {
 
 // `code` in descriptions, everything else as text.
 function prose(text = '') {
-  return make('p', {}, ...text.split(/(`[^`]+`)/).map((piece) =>
+  const joined = text.replace(/([^\n])\n(?!\n)/g, '$1 ');
+  return make('p', {}, ...joined.split(/(`[^`]+`)/).map((piece) =>
     piece.startsWith('`') && piece.length > 1 ? make('code', {}, piece.slice(1, -1)) : piece));
 }
 
@@ -45,9 +46,9 @@ function table(rows) {
 
 function responses(operation) {
   return Object.entries(operation.responses ?? {}).map(([status, response]) => {
-    const kinds = Object.entries(response.content ?? {}).flatMap(([kind, content]) =>
-      [make('br'), make('span', { class: 'type' }, `${kind} `, type(content.schema))]);
-    return make('tr', {}, make('td', {}, status), make('td', {}, response.description ?? '', ...kinds));
+    const kinds = Object.entries(response.content ?? {}).map(([kind, content]) =>
+      make('div', { class: 'type' }, `${kind} `, type(content.schema)));
+    return make('tr', {}, make('td', {}, status), make('td', {}, prose(response.description), ...kinds));
   });
 }
 
@@ -115,7 +116,7 @@ function operation(verb, path, described) {
   const inputs = [];
   const rows = parameters(described, inputs);
   const body = make('div', {},
-    prose([described.summary, described.description].filter(Boolean).join('\n\n')),
+    described.description ? prose(described.description) : null,
     rows.length > 0 ? make('h4', {}, words.parameters) : null,
     rows.length > 0 ? table(rows) : null,
     ...(interactive && verb === 'get' ? trial(path, inputs) : []),

@@ -93,7 +93,7 @@ function connect() {
   held = [];
   showHeld();
   const list = rows();
-  if (!list || !document.getElementById('live') || list.dataset.still || !isLiveWanted()) return;
+  if (!list || !document.getElementById('live') || list.dataset.still || !list.dataset.live || !isLiveWanted()) return;
   if (liveUrl !== list.dataset.live) {
     liveUrl = list.dataset.live;
     lastEvent = undefined;
@@ -158,9 +158,9 @@ function insert(row) {
   if (!list) return;
   document.getElementById('nothing')?.remove();
   const list_of = list.closest('.list');
-  if (list_of.hidden) {
+  if (list_of.hidden && document.getElementById('empty')) {
     list_of.hidden = false;
-    document.getElementById('empty')?.remove();
+    document.getElementById('empty').remove();
   }
   row.classList.add('fresh');
   const before = [...list.children].find((other) => other.dataset.id < row.dataset.id);

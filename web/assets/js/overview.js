@@ -75,7 +75,7 @@ function make(element, spec, data) {
     legend: { show: false },
     scales: { y: { range: (_, __, max) => [0, max > 0 ? max * 1.08 : 1] } },
     axes: [
-      { ...axis, grid: { show: false }, values: (_, splits, __, ___, step) => splits.map((at) => label(at, step)) },
+      { ...axis, size: 26, grid: { show: false }, values: (_, splits, __, ___, step) => splits.map((at) => label(at, step)) },
       { ...axis, size: 46, values: (_, splits) => splits.map((value) => spec.format(value)) },
     ],
     series: [{}, ...spec.series.map((series) => ({

@@ -19,10 +19,9 @@ use crate::state::Shared;
 
 pub(crate) use conversation::ConversationBody;
 pub(crate) use health::{PipelineBody, pipeline};
-pub(crate) use legs::safe_content_type;
 pub(crate) use model::{ExchangeBody, decimal};
 pub(crate) use openapi::describe;
-pub(crate) use stats::{TotalsBody, TrendPoint, hours_back, step_for};
+pub(crate) use stats::{hours_back, step_for};
 
 /// Every route of the API with its description.
 pub(crate) fn routes() -> OpenApiRouter<Shared> {

@@ -5,4 +5,4 @@ mod hub;
 mod running;
 
 pub(crate) use event::{Event, Happened};
-pub(crate) use hub::{Hub, Onlooker};
+pub(crate) use hub::Hub;

@@ -77,7 +77,7 @@ impl Pulse {
                     let behind = format::duration(u64::try_from(behind.as_micros()).unwrap_or(u64::MAX));
                     match t.lang {
                         "en" => format!("{} {behind} {}", t.archived_to, t.ago),
-                        _ => format!("{} {behind}{}", t.archived_to, t.ago),
+                        _ => format!("{} {behind} {}", t.archived_to, t.ago),
                     }
                 }
             }

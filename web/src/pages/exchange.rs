@@ -323,7 +323,7 @@ fn figures(t: &'static Text, loaded: &Loaded) -> Vec<(&'static str, String)> {
     let mut add = |name, value: Option<String>| out.extend(value.map(|value| (name, value)));
     add(t.tokens, tokens(t, exchange));
     add(
-        t.cost,
+        t.cost_of,
         exchange.cost_micros.map(|micros| {
             let from = match exchange.price_version.as_deref() {
                 Some("provider") => format!(" · {}", t.cost_stated),

@@ -108,7 +108,6 @@ struct ExchangesPage {
 #[template(path = "results.html")]
 struct ResultsPart {
     c: Chrome,
-    q: String,
     quick: Vec<Quick>,
     export: String,
     r: Results,
@@ -146,7 +145,7 @@ pub(super) async fn page(
     let (quick, export) = (quick(&c, &q, word), encode(&q));
     if asks_for(&headers, "results") {
         // htmx shows only what came with a success.
-        return html_with(StatusCode::OK, &ResultsPart { c, q, quick, export, r, gateway_url });
+        return html_with(StatusCode::OK, &ResultsPart { c, quick, export, r, gateway_url });
     }
     let can_live = app.ports.live.is_some();
     html_with(status, &ExchangesPage { c, q, ranges, quick, export, can_live, r, gateway_url })

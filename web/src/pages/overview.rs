@@ -265,7 +265,7 @@ fn health_lines(health: &PipelineBody, t: &'static Text) -> Vec<HealthLine> {
             let share = archive.bytes as f64 / archive.captured_bytes as f64;
             note = match t.lang {
                 "en" => format!("{note} · {} {}", format::percent(share), t.of_captured),
-                _ => format!("{note} · {}{}", format::percent(share), t.of_captured),
+                _ => format!("{note} · {} {}", t.of_captured, format::percent(share)),
             };
         }
         lines.push(line(

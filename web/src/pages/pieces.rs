@@ -132,7 +132,7 @@ pub(super) async fn leg(
     let (_, heads) = app.ports.archive.get(id).await?.ok_or_else(absent)?;
     let body = app.ports.archive.body(id, leg).await?.ok_or_else(absent)?;
     let bytes = plain(headers_of(&heads, leg), body.bytes.clone());
-    let Piece { text, binary, rest } = piece(id, &body, bytes, wanted.from.unwrap_or(0));
+    let Piece { text, binary, rest } = piece(id, &body, &bytes, wanted.from.unwrap_or(0));
     if binary {
         return Ok(http::StatusCode::NO_CONTENT.into_response());
     }

@@ -108,6 +108,8 @@ catalogue! {
     median: "median", "中位数";
     p95: "p95", "p95";
     first_token: "first token, median", "首个 Token，中位数";
+    first_token_of: "First token", "首个 Token";
+    cost_of: "Cost", "费用";
     tokens_in: "tokens in", "输入 Token";
     tokens_out: "tokens out", "输出 Token";
     cached: "cached", "来自缓存";
@@ -121,7 +123,6 @@ catalogue! {
     input: "in", "输入";
     output: "out", "输出";
     by_model: "By model", "按模型统计";
-    provider: "Provider", "供应商";
     no_calls: "No calls in this time.", "该时段内没有调用。";
     latest_failures: "Latest failures", "最近的失败";
     no_failures: "No failures in this time.", "该时段内没有失败。";
@@ -144,7 +145,7 @@ catalogue! {
     lost_alarm: "Bytes were lost: some exchanges are not whole.", "有字节丢失：部分记录不完整。";
     records: "records", "条记录";
     on_disk: "on disk", "占用磁盘";
-    of_captured: "of what was captured", "的捕获量";
+    of_captured: "of what was captured", "占捕获量的";
 
     // Detail.
     pick_one: "Pick an exchange to read it here.", "选择一条记录，在此查看。";
@@ -172,6 +173,7 @@ catalogue! {
     refusal: "Refusal", "拒绝回答";
     answer_error: "Error", "错误";
     choice: "Choice", "候选";
+    tool_offered: "tool offered", "个可用工具";
     tools_offered: "tools offered", "个可用工具";
     parameters: "Parameters", "参数";
     earlier_messages: "earlier messages", "条更早的消息";
@@ -189,7 +191,6 @@ catalogue! {
     not_recorded: "The bodies of this call were not recorded, as its caller wished.", "应调用方要求，未记录该调用的正文。";
     no_answer: "There was no answer.", "没有收到回答。";
     notes: "Notes", "备注";
-    figures: "Figures", "数据";
     from_provider: "from the provider", "由供应商提供";
     reasoning_tokens: "reasoning", "推理";
     cache_written: "written to cache", "写入缓存";
@@ -232,10 +233,9 @@ catalogue! {
     no_response: "No answer came.", "没有收到响应。";
 
     // Timeline.
+    chunk: "chunk", "个数据块";
     chunks: "chunks", "个数据块";
     longest_gap: "longest gap", "最长间隔";
-    first_byte: "first byte", "首字节";
-    ended: "end", "结束";
     no_timeline: "No chunk was recorded.", "没有记录任何数据块。";
     first_shown: "the first 200 are listed", "仅列出前 200 个";
     at: "At", "时刻";

@@ -3,7 +3,7 @@
 mod block;
 mod place;
 
-pub(crate) use block::{Block, Media, Rest, Words, data_url};
+pub(crate) use block::{Block, Rest, data_url};
 pub(crate) use place::{Place, words_at};
 
 use std::collections::{HashMap, HashSet};
@@ -53,7 +53,7 @@ pub(crate) struct Conversation<'a> {
 }
 
 impl<'a> Conversation<'a> {
-    pub(crate) fn new(reading: &'a Reading, id: impl ToString, text: &'static Text) -> Self {
+    pub(crate) fn new(reading: &'a Reading, id: impl std::fmt::Display, text: &'static Text) -> Self {
         let mut results = HashMap::new();
         for (at, message) in reading.messages.iter().enumerate() {
             for (part_at, part) in message.parts.iter().enumerate() {
@@ -115,7 +115,7 @@ impl<'a> Conversation<'a> {
             let message = &self.reading.messages[at];
             let markdown = message.role == Role::Assistant;
             let skip = |part_at: usize| self.joined.contains(&(at, part_at));
-            let blocks = self.blocks(&message.parts, Place::message(at), markdown, builder, &skip);
+            let blocks = self.blocks(&message.parts, &Place::message(at), markdown, builder, &skip);
             if blocks.is_empty() && !message.parts.is_empty() {
                 continue;
             }
@@ -137,7 +137,7 @@ impl<'a> Conversation<'a> {
         let mut builder = Builder::new(&self.id, self.text);
         let mut turns = Vec::new();
         for (at, choice) in choices.iter().enumerate() {
-            let blocks = self.blocks(&choice.parts, Place::choice(at), true, &mut builder, &|_| false);
+            let blocks = self.blocks(&choice.parts, &Place::choice(at), true, &mut builder, &|_| false);
             if blocks.is_empty() && choice.finish_reason.is_none() {
                 continue;
             }
@@ -150,7 +150,7 @@ impl<'a> Conversation<'a> {
             turns.push(Turn { class: "as", label, aside, folded: None, blocks });
         }
         if let Some(error) = &self.reading.error {
-            let block = builder.words_block(&error.line(), Place::error());
+            let block = builder.words_block(&error.line(), &Place::error());
             let label = self.text.answer_error.to_owned();
             turns.push(Turn { class: "err", label, aside: String::new(), folded: None, blocks: vec![block] });
         }
@@ -160,7 +160,7 @@ impl<'a> Conversation<'a> {
     fn blocks(
         &self,
         parts: &[Part],
-        place: Place,
+        place: &Place,
         markdown: bool,
         builder: &mut Builder,
         skip: &dyn Fn(usize) -> bool,
@@ -183,7 +183,7 @@ impl<'a> Conversation<'a> {
                         let place = Place::message(message).part(part);
                         Some((result.is_error, self.flat(&result.parts, &place, builder)))
                     });
-                    blocks.push(builder.tool_call(call, place, result));
+                    blocks.push(builder.tool_call(call, &place, result));
                 }
                 Part::ToolResult(result) => {
                     let inner = self.flat(&result.parts, &place.part(at), builder);
@@ -197,7 +197,7 @@ impl<'a> Conversation<'a> {
                         blocks: inner,
                     });
                 }
-                part => builder.push(part, place.part(at), markdown, &mut blocks),
+                part => builder.push(part, &place.part(at), markdown, &mut blocks),
             }
         }
         blocks
@@ -207,7 +207,7 @@ impl<'a> Conversation<'a> {
     fn flat(&self, parts: &[Part], place: &Place, builder: &mut Builder) -> Vec<Block> {
         let mut blocks = Vec::new();
         for (at, part) in parts.iter().enumerate().take(40) {
-            builder.push(part, place.part(at), false, &mut blocks);
+            builder.push(part, &place.part(at), false, &mut blocks);
         }
         blocks
     }

@@ -1,6 +1,5 @@
 //! A leg as bytes: what is known of it and how it begins.
 
-use bytes::Bytes;
 use verbatim_core::model::{ExchangeHeads, ExchangeId, Leg, LegBody};
 
 use super::conversation::Rest;
@@ -89,19 +88,19 @@ fn view(id: ExchangeId, leg: Leg, heads: &ExchangeHeads, bodies: &Bodies, text: 
         .unwrap_or_default();
     view.lost = (body.info.lost > 0).then(|| format::bytes(body.info.lost));
     view.encoded = headers.get("content-encoding").is_some_and(|encoding| encoding.as_ref() != b"identity");
-    view.piece = piece(id, body, plain(headers, body.bytes.clone()), 0);
+    view.piece = piece(id, body, &plain(headers, body.bytes.clone()), 0);
     view
 }
 
 /// A stretch of a leg's decoded bytes from an offset on.
-pub(crate) fn piece(id: ExchangeId, body: &LegBody, bytes: Bytes, from: usize) -> Piece {
+pub(crate) fn piece(id: ExchangeId, body: &LegBody, bytes: &[u8], from: usize) -> Piece {
     let from = from.min(bytes.len());
-    if is_binary(&bytes) {
+    if is_binary(bytes) {
         let shown = bytes.len().min(BINARY);
         return Piece { text: hex(&bytes[..shown]), binary: true, rest: None };
     }
     let step = if from == 0 { FIRST } else { STEP };
-    let to = boundary(&bytes, from.saturating_add(step).min(bytes.len()));
+    let to = boundary(bytes, from.saturating_add(step).min(bytes.len()));
     let to = if to > from { to } else { bytes.len() };
     let left = bytes.len() - to;
     Piece {
@@ -163,12 +162,12 @@ mod tests {
             stored_hash: None,
             lost: 0,
         };
-        let bytes = Bytes::copy_from_slice(bytes);
+        let bytes = bytes::Bytes::copy_from_slice(bytes);
         let body = LegBody { info, bytes: bytes.clone(), timeline: Timeline::default() };
         let mut out = String::new();
         let mut from = 0;
         for _ in 0..1_000 {
-            let piece = piece(ExchangeId::mint(), &body, bytes.clone(), from);
+            let piece = piece(ExchangeId::mint(), &body, &bytes, from);
             out.push_str(&piece.text);
             let Some(rest) = piece.rest else { return out };
             from = rest.url.rsplit_once('=').unwrap().1.parse().unwrap();

@@ -3,6 +3,7 @@
 use verbatim_core::model::query::QueryError;
 
 use crate::error::floor;
+use crate::find::Fragment;
 
 /// A query cut at its wrong spot.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -11,7 +12,8 @@ pub(crate) struct WrongQuery {
     /// What is wrong; a space where something is missing at the end.
     pub(crate) wrong: String,
     pub(crate) after: String,
-    pub(crate) message: String,
+    /// What was expected and what came; what stands between backticks is a hit.
+    pub(crate) message: Vec<Fragment>,
 }
 
 impl WrongQuery {
@@ -23,9 +25,14 @@ impl WrongQuery {
             before: query[..start].to_owned(),
             wrong: wrong.to_owned(),
             after: query[end..].to_owned(),
-            message: error.message.clone(),
+            message: pieces(&error.message),
         }
     }
+}
+
+fn pieces(message: &str) -> Vec<Fragment> {
+    let pieces = message.split('`').enumerate();
+    pieces.map(|(at, text)| Fragment { text: text.to_owned(), hit: at % 2 == 1 }).collect()
 }
 
 #[cfg(test)]

@@ -36,6 +36,7 @@ pub(crate) struct Lane {
     pub(crate) is_request: bool,
     pub(crate) bars: Vec<Bar>,
     pub(crate) chunks: String,
+    pub(crate) one: bool,
     pub(crate) bytes: String,
     pub(crate) longest_gap: Option<String>,
     pub(crate) gap_x: String,
@@ -49,7 +50,6 @@ pub(crate) struct Lane {
 pub(crate) struct TimelineView {
     pub(crate) lanes: Vec<Lane>,
     pub(crate) first_token_x: Option<String>,
-    pub(crate) total: String,
     /// Marks along the time axis: where, and what time.
     pub(crate) ticks: Vec<(String, String)>,
 }
@@ -68,7 +68,6 @@ pub(crate) fn draw(exchange: &Exchange, bodies: &Bodies) -> TimelineView {
     TimelineView {
         lanes: legs.iter().map(|body| lane(body, &x)).collect(),
         first_token_x: exchange.first_token_us.map(|at| format!("{:.1}", x(at.min(total)))),
-        total: format::duration(total),
         ticks: (0..=4).map(|at| (format!("{:.0}", WIDTH * f64::from(at) / 4.0), tick(total, at))).collect(),
     }
 }
@@ -86,6 +85,7 @@ fn lane(body: &LegBody, x: &dyn Fn(u64) -> f64) -> Lane {
         is_request: body.info.leg.is_request(),
         bars: bars(chunks, &sizes, x),
         chunks: format::count(chunks.len() as u64),
+        one: chunks.len() == 1,
         bytes: format::bytes(body.info.length),
         longest_gap: gap.map(|(from, to)| format::duration(to - from)),
         gap_x: gap.map(|(from, _)| format!("{:.1}", x(from))).unwrap_or_default(),

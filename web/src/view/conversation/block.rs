@@ -96,11 +96,11 @@ impl Builder {
     }
 
     /// Adds what a part shows.
-    pub(super) fn push(&mut self, part: &Part, place: Place, markdown: bool, blocks: &mut Vec<Block>) {
+    pub(super) fn push(&mut self, part: &Part, place: &Place, markdown: bool, blocks: &mut Vec<Block>) {
         match part {
             Part::Text(text) => {
                 if !text.text.is_empty() {
-                    blocks.push(Block::Words(self.words(&text.text, &place, markdown)));
+                    blocks.push(Block::Words(self.words(&text.text, place, markdown)));
                 }
                 let citations = citations(&text.citations);
                 if !citations.is_empty() {
@@ -109,27 +109,27 @@ impl Builder {
             }
             Part::Reasoning(reasoning) if reasoning.text.is_empty() => blocks.push(Block::HiddenReasoning),
             Part::Reasoning(reasoning) => {
-                blocks.push(Block::Reasoning(self.words(&reasoning.text, &place, false)));
+                blocks.push(Block::Reasoning(self.words(&reasoning.text, place, false)));
             }
-            Part::Refusal { text } => blocks.push(Block::Refusal(self.words(text, &place, false))),
+            Part::Refusal { text } => blocks.push(Block::Refusal(self.words(text, place, false))),
             Part::ToolCall(call) => blocks.push(self.tool_call(call, place, None)),
             Part::ToolResult(result) => blocks.push(Block::ToolResult {
                 name: result.name.clone().unwrap_or_default(),
                 failed: result.is_error,
                 blocks: Vec::new(),
             }),
-            Part::Image(media) => blocks.push(Block::Media(self.media(self.text.image, media, &place))),
-            Part::Video(media) => blocks.push(Block::Media(self.media(self.text.video, media, &place))),
-            Part::File(media) => blocks.push(Block::Media(self.media(self.text.file, media, &place))),
+            Part::Image(media) => blocks.push(Block::Media(self.media(self.text.image, media, place))),
+            Part::Video(media) => blocks.push(Block::Media(self.media(self.text.video, media, place))),
+            Part::File(media) => blocks.push(Block::Media(self.media(self.text.file, media, place))),
             Part::Audio(audio) => {
-                blocks.push(Block::Media(self.media(self.text.audio, &audio.media, &place)));
+                blocks.push(Block::Media(self.media(self.text.audio, &audio.media, place)));
                 if let Some(transcript) = audio.transcript.as_deref().filter(|text| !text.is_empty()) {
-                    blocks.push(Block::Words(self.words(transcript, &place, false)));
+                    blocks.push(Block::Words(self.words(transcript, place, false)));
                 }
             }
             Part::Other { .. } => {
                 let words = words_of(part).unwrap_or_default();
-                blocks.push(Block::Other(self.words(&words, &place, false)));
+                blocks.push(Block::Other(self.words(&words, place, false)));
             }
         }
     }
@@ -137,19 +137,19 @@ impl Builder {
     pub(super) fn tool_call(
         &mut self,
         call: &dialects::ToolCall,
-        place: Place,
+        place: &Place,
         result: Option<(bool, Vec<Block>)>,
     ) -> Block {
         Block::ToolCall {
             name: call.name.clone(),
             by_provider: call.by_provider,
-            arguments: self.words(&pretty(&call.arguments), &place, false),
+            arguments: self.words(&pretty(&call.arguments), place, false),
             result,
         }
     }
 
-    pub(super) fn words_block(&mut self, text: &str, place: Place) -> Block {
-        Block::Words(self.words(text, &place, false))
+    pub(super) fn words_block(&mut self, text: &str, place: &Place) -> Block {
+        Block::Words(self.words(text, place, false))
     }
 
     fn words(&mut self, text: &str, place: &Place, markdown: bool) -> Words {

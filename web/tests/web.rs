@@ -1,0 +1,19 @@
+//! The web role from outside: over HTTP, with ports in memory.
+
+#[path = "web/api.rs"]
+mod api;
+#[path = "web/auth.rs"]
+mod auth;
+#[path = "web/client.rs"]
+mod client;
+#[path = "web/compat.rs"]
+mod compat;
+#[path = "web/export.rs"]
+mod export;
+#[path = "web/live.rs"]
+mod live;
+#[path = "web/openapi.rs"]
+mod openapi;
+#[path = "web/pages.rs"]
+mod pages;
+mod support;
