@@ -37,7 +37,8 @@ impl Source {
         }
     }
 
-    fn left(&self) -> Option<u64> {
+    /// How many bytes are still to come; not known of an echo.
+    pub(crate) fn left(&self) -> Option<u64> {
         match self {
             Self::Whole(bytes) => Some(bytes.len() as u64),
             Self::Cut { bytes, ends, next } => {

@@ -169,6 +169,8 @@ async fn serve(stream: TcpStream, service: Arc<Service>, tasks: TaskTracker, sto
     let connection = Connection::new(stream, control.clone());
     let tracked = Tracked { tasks, stop: stop.clone() };
     let mut server = auto::Builder::new(tracked.clone());
+    // One write of many small chunks is half the work of one vectored write of each with its framing.
+    server.http1().writev(false);
     server.http1().timer(TokioTimer::new()).header_read_timeout(None);
     server.http2().timer(TokioTimer::new());
     let answer = service_fn(move |request| {

@@ -253,6 +253,12 @@ fn respond(
         HeaderMap::from_iter([(name, HeaderValue::from_static("after the body"))])
     });
     let bodiless = head_only || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+    if head_only
+        && shaped.sized
+        && let Some(length) = shaped.source.left()
+    {
+        headers.insert(header::CONTENT_LENGTH, length.into());
+    }
     record.head(status, &headers);
     let body = if bodiless {
         MockBody::new(Source::Whole(bytes::Bytes::new()), true, record, control)

@@ -9,8 +9,8 @@ use crate::body::Source;
 use crate::compress::compress;
 use crate::directives::{Directives, FaultPoint};
 
-/// Bytes in one write of a generated body where nothing else is asked.
-const GENERATED_WRITE: usize = 64 << 10;
+/// Nothing is handed over in larger pieces: what is handed over counts as sent, and the HTTP layer copies it.
+const LARGEST_WRITE: usize = 64 << 10;
 
 /// A body ready to be sent.
 pub(crate) struct Shaped {
@@ -29,7 +29,7 @@ pub(crate) fn shape(payload: Payload, seed: u64, directives: &Directives) -> io:
             source: Source::Random {
                 state: seed | 1,
                 left: length,
-                write: directives.chunk_bytes.unwrap_or(GENERATED_WRITE).min(1 << 20),
+                write: directives.chunk_bytes.unwrap_or(LARGEST_WRITE).min(LARGEST_WRITE),
             },
             sized: !directives.trailers,
             encoded: false,
@@ -54,6 +54,7 @@ fn cut(Frames { mut bytes, mut ends }: Frames, sized: bool, directives: &Directi
     } else if sized && let Some(pieces) = pieces_of_a_whole(directives) {
         ends = equal_cuts(length, pieces);
     }
+    ends = no_longer_than(&ends, LARGEST_WRITE);
     if directives.split {
         ends = odd_cuts(&bytes, &ends);
     }
@@ -82,6 +83,12 @@ fn equal_cuts(length: usize, pieces: usize) -> Vec<usize> {
     (1..=pieces)
         .map(|piece| usize::try_from(length as u128 * piece as u128 / pieces as u128).unwrap_or(length))
         .collect()
+}
+
+/// The same cuts, and more where two are further apart than this.
+fn no_longer_than(ends: &[usize], longest: usize) -> Vec<usize> {
+    let starts = [0].into_iter().chain(ends.iter().copied());
+    starts.zip(ends).flat_map(|(start, end)| (start + longest..*end).step_by(longest).chain([*end])).collect()
 }
 
 /// Moves every cut by a byte or two, and cuts every UTF-8 sequence of the first kilobytes in two.

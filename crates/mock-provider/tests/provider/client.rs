@@ -86,7 +86,11 @@ pub(crate) struct Client {
 
 impl Client {
     pub(crate) async fn connect(mock: &MockProvider) -> Self {
-        Self { stream: TcpStream::connect(mock.address()).await.unwrap(), buffer: Vec::new() }
+        Self::over(TcpStream::connect(mock.address()).await.unwrap())
+    }
+
+    pub(crate) fn over(stream: TcpStream) -> Self {
+        Self { stream, buffer: Vec::new() }
     }
 
     pub(crate) async fn send(&mut self, bytes: &[u8]) {

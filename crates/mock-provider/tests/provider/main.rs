@@ -21,6 +21,8 @@ mod ollama;
 #[cfg(test)]
 mod openai;
 #[cfg(test)]
+mod process;
+#[cfg(test)]
 mod realtime;
 #[cfg(test)]
 mod replay;

@@ -3,9 +3,10 @@
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::json;
+use tokio::io::AsyncReadExt;
 use verbatim_mock_provider::{Digest, Ending};
 
-use crate::client::{call, mock, post, soon};
+use crate::client::{Client, call, mock, post, soon};
 
 fn form(fields: &[(&str, &str)], file: &[u8]) -> (String, Vec<u8>) {
     let mut body = Vec::new();
@@ -79,9 +80,14 @@ async fn raw_bytes_are_as_many_as_asked() {
 }
 
 #[tokio::test]
-async fn a_hundred_megabytes_leave_as_they_are_made() {
+async fn a_head_tells_the_length_of_what_it_leaves_out() {
     let mock = mock().await;
-    let received = call(&mock, "GET", "/raw/anything", "x-mock: size=50000; chunk-bytes=999\r\n", b"").await;
-    assert_eq!(received.body.len(), 50_000);
+    let mut client = Client::connect(&mock).await;
+    client.send(b"HEAD /raw/10 HTTP/1.1\r\nhost: m\r\nx-mock-id: head\r\nconnection: close\r\n\r\n").await;
+    let mut got = String::new();
+    soon(client.stream.read_to_string(&mut got)).await.unwrap();
+    assert!(got.contains("content-length: 10\r\n") && got.ends_with("\r\n\r\n"), "{got}");
+    let entry = soon(mock.ledger().wait_for_id("head")).await;
+    assert_eq!((entry.response.bytes, entry.ending), (0, Ending::Completed));
     mock.shutdown().await;
 }
