@@ -1,1 +1,53 @@
-//! verbatim-search-indexer
+//! The role that keeps the search index up with the archive: it claims what the archive says is to be indexed, derives
+//! a document of each exchange from its bytes, writes them to the index, and only then lets the archive forget the
+//! claim.
+//!
+//! Knows ports only: which archive and which index stand behind them is not its business.
+
+mod backoff;
+mod config;
+mod derive;
+mod fetch;
+mod measure;
+mod pass;
+mod rebuild;
+mod role;
+mod store;
+
+use std::sync::Arc;
+
+use tokio::sync::{Mutex, Notify};
+use verbatim_core::ports::{Archive, PortError, SearchIndex};
+
+pub use config::IndexerConfig;
+pub use derive::document;
+pub use rebuild::{Progress, rebuild};
+pub use role::run;
+
+/// What the indexer needs of the outside.
+#[derive(Clone)]
+pub struct Ports {
+    /// Where exchanges come from.
+    pub archive: Arc<dyn Archive>,
+    /// Where documents go.
+    pub index: Arc<dyn SearchIndex>,
+    /// Told after every commit by a recorder in the same process, so that nothing need be polled.
+    pub committed: Arc<Notify>,
+    /// Who works on the outbox in this process.
+    pub turn: Turn,
+}
+
+/// The right to work on the outbox. Clones share it: a rebuild in the process that runs the role takes turns with it.
+#[derive(Debug, Clone, Default)]
+pub struct Turn(Arc<Mutex<()>>);
+
+/// Why the indexer stopped before it was told to.
+#[derive(Debug, thiserror::Error)]
+pub enum IndexerError {
+    /// A port failed in a way that waiting does not mend.
+    #[error("indexer: {0}")]
+    Port(#[from] PortError),
+    /// It was told to stop before it was done.
+    #[error("indexer: stopped before it was done")]
+    Stopped,
+}

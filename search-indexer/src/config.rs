@@ -1,0 +1,39 @@
+//! Limits and intervals.
+
+use std::time::Duration;
+
+/// How an indexer works. The defaults suit one process on a laptop.
+#[derive(Debug, Clone)]
+pub struct IndexerConfig {
+    /// Entries claimed from the outbox at once.
+    pub claim: usize,
+    /// Documents written to the index at once: the more, the less an index writes for each.
+    pub batch_documents: usize,
+    /// Bytes of text written at once; a larger document is a batch of its own.
+    pub batch_bytes: usize,
+    /// Exchanges fetched and read at the same time.
+    pub readers: usize,
+    /// Bytes of bodies in memory at the same time; a larger exchange is read alone.
+    pub body_bytes: u64,
+    /// How often the outbox is looked at when nobody tells of commits.
+    pub poll: Duration,
+    /// The shortest time between two looks while there is less than a batch, so that single commits gather.
+    pub gather: Duration,
+    /// The first and the longest wait after a failure that may pass.
+    pub backoff: (Duration, Duration),
+}
+
+impl Default for IndexerConfig {
+    fn default() -> Self {
+        Self {
+            claim: 2_000,
+            batch_documents: 1_000,
+            batch_bytes: 4 << 20,
+            readers: 4,
+            body_bytes: 32 << 20,
+            poll: Duration::from_millis(500),
+            gather: Duration::from_millis(200),
+            backoff: (Duration::from_millis(100), Duration::from_secs(10)),
+        }
+    }
+}

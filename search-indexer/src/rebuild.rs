@@ -1,0 +1,49 @@
+//! Making the index anew from the archive.
+
+use tokio_util::sync::CancellationToken;
+
+use crate::backoff::until_done;
+use crate::pass::pass;
+use crate::{IndexerConfig, IndexerError, Ports};
+
+/// How far a rebuild is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Progress {
+    /// Exchanges worked off, those included that were committed meanwhile.
+    pub done: u64,
+    /// Exchanges that the archive had when the rebuild began.
+    pub total: u64,
+}
+
+/// Makes the index anew: every record of the archive is derived and written again, then the new index takes the old
+/// one's place. The role, if it runs in the same process, waits meanwhile. Gives how far it got in the end.
+///
+/// # Errors
+/// [`IndexerError::Port`] where archive or index fail in a way that waiting does not mend; [`IndexerError::Stopped`]
+/// where `token` is cancelled first: the old index stays.
+pub async fn rebuild(
+    config: &IndexerConfig,
+    ports: &Ports,
+    token: &CancellationToken,
+    mut progress: impl FnMut(Progress),
+) -> Result<Progress, IndexerError> {
+    let _turn = tokio::select! {
+        turn = ports.turn.0.lock() => turn,
+        () = token.cancelled() => return Err(IndexerError::Stopped),
+    };
+    until_done(config, token, "begin_rebuild", || ports.index.begin_rebuild()).await?;
+    let total = until_done(config, token, "refill", || ports.archive.refill_outbox()).await?;
+    let mut so_far = Progress { done: 0, total };
+    progress(so_far);
+    loop {
+        let claimed = pass(config, ports, token).await?;
+        so_far.done += claimed as u64;
+        progress(so_far);
+        // A claim that is not full was the last of what was there.
+        if claimed < config.claim {
+            break;
+        }
+    }
+    until_done(config, token, "finish_rebuild", || ports.index.finish_rebuild()).await?;
+    Ok(so_far)
+}
