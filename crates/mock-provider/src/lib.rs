@@ -18,6 +18,16 @@
 //! # }
 //! ```
 //!
+//! Beside the dialects' endpoints there are `/raw/<bytes>` (pseudo-random bytes), `/echo` (the request's body, as
+//! it comes), `/v1/realtime` (a WebSocket that echoes), and, for the mock as a process of its own
+//! (`verbatim-mock-provider`), the ledger as `GET /__mock/ledger?from=<n>` and `GET /__mock/totals`.
+//!
+//! | request header | does |
+//! |---|---|
+//! | `x-mock-id` | names the exchange in the ledger; the response repeats it, or has a new one |
+//! | `x-mock` | directs the answer: see [`Directives`] for every word |
+//! | `x-mock-replay` | answers with this line of the recorded traffic: see [`Recordings`] |
+//!
 //! It must not know Verbatim's records or its relay: it judges them, so it shares nothing with them but the
 //! clock.
 
