@@ -57,14 +57,22 @@ pub(crate) fn known(mut usage: Usage) -> Option<Usage> {
 }
 
 /// The cost that a provider states, in millionths of a US dollar: OpenRouter's `cost`, Perplexity's
-/// `cost.total_cost`, DeepInfra's `estimated_cost` in dollars; xAI's ticks are 10^-10 dollars.
+/// `cost.total_cost`, DeepInfra's `estimated_cost` in dollars; xAI's ticks are 10^-10 dollars, and zero of them where
+/// somebody else bills (Azure).
 fn stated_cost(usage: &Object) -> Option<u64> {
+    let number = |object: &Object, key: &str| object.get(key).and_then(Value::as_f64);
     let dollars = match usage.get("cost") {
-        Some(Value::Object(cost)) => cost.get("total_cost").and_then(Value::as_f64),
-        Some(cost) => cost.as_f64(),
-        None => usage.get("estimated_cost").and_then(Value::as_f64),
+        Some(Value::Object(cost)) => number(cost, "total_cost"),
+        Some(cost) => {
+            // With a key of the caller's own, OpenRouter bills its fee, and the provider the rest.
+            let own_key = usage.object("cost_details").filter(|_| usage.flag("is_byok"));
+            let upstream =
+                own_key.and_then(|details| number(details, "upstream_inference_cost")).unwrap_or(0.0);
+            cost.as_f64().map(|fee| fee + upstream)
+        }
+        None => number(usage, "estimated_cost"),
     };
-    let ticks = || usage.get("cost_in_usd_ticks").and_then(Value::as_f64);
+    let ticks = || number(usage, "cost_in_usd_ticks").filter(|ticks| *ticks > 0.0);
     let micros = dollars.map(|dollars| dollars * 1e6).or_else(|| ticks().map(|ticks| ticks / 1e4))?;
     (0.0..1e15).contains(&micros).then(|| micros.round() as u64)
 }
@@ -119,6 +127,10 @@ mod tests {
         assert_eq!(read(json!({"cost": 0.00125})).stated_cost_micros, Some(1250));
         assert_eq!(read(json!({"cost": {"total_cost": 0.006}})).stated_cost_micros, Some(6000));
         assert_eq!(read(json!({"cost_in_usd_ticks": 4_890_000})).stated_cost_micros, Some(489));
+        assert_eq!(read(json!({"prompt_tokens": 1, "cost_in_usd_ticks": 0})).stated_cost_micros, None);
+        let own_key =
+            json!({"cost": 0.00002, "is_byok": true, "cost_details": {"upstream_inference_cost": 0.0004}});
+        assert_eq!(read(own_key).stated_cost_micros, Some(420));
     }
 
     #[test]

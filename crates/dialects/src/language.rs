@@ -39,6 +39,16 @@ pub(crate) trait Language {
         false
     }
 
+    /// Whether lines of JSON are a stream of frames, rather than a file.
+    fn streams_lines(&self) -> bool {
+        true
+    }
+
+    /// Whether a stream's end is told by its frames; if not, it ends where its bytes end.
+    fn tells_end(&self) -> bool {
+        true
+    }
+
     /// Starts to fold a streamed answer.
     fn fold(&self) -> Box<dyn Fold>;
 }

@@ -94,7 +94,8 @@ fn read_response(view: &ExchangeView<'_>, language: &dyn Language, reading: &mut
             if broke_off && !end.terminal && !end.usage_is_final {
                 reading.usage = reading.usage.and_then(counting::without_output);
             }
-            reading.ended_well = end.terminal && reading.error.is_none();
+            let ended = end.terminal || (!language.tells_end() && view.response_complete);
+            reading.ended_well = ended && reading.error.is_none();
         }
     }
     if let Some(status) = view.status.filter(|_| !good)
@@ -171,7 +172,8 @@ impl Shape {
         }
         match start[0] {
             b'[' if language.streams_arrays() => return Self::Array,
-            b'{' if is_lines(start, media_type) => return Self::Lines,
+            b'{' if is_lines(start, media_type) && language.streams_lines() => return Self::Lines,
+            b'{' if is_lines(start, media_type) => return Self::Text,
             b'{' => return Self::Json,
             b'[' | b'"' if media_type != Some("text/event-stream") => return Self::Json,
             _ if start.trim_ascii_end() == b"null" => return Self::Json,

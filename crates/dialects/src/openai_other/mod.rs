@@ -79,6 +79,11 @@ impl Language for Other {
         }
     }
 
+    fn streams_lines(&self) -> bool {
+        // Batches and fine-tuning read and write files of JSON lines.
+        false
+    }
+
     fn fold(&self) -> Box<dyn Fold> {
         Box::new(stream::OtherFold::default())
     }

@@ -23,7 +23,10 @@ pub(super) fn read(mut body: Object, is_audio: bool, reading: &mut Reading) {
             input(value, &mut parts, reading);
         }
     }
-    documents(&mut body, &mut parts);
+    let documents = documents(&mut body);
+    if !documents.is_empty() {
+        reading.messages.push(Message::new(Role::Other("document".into()), documents));
+    }
     for key in ["file", "image", "image[]", "mask", "input_reference"] {
         for file in files(&mut body, key) {
             parts.push(match key {
@@ -57,7 +60,8 @@ fn input(value: Value, parts: &mut Vec<Part>, reading: &mut Reading) {
 }
 
 /// The documents of a reranking.
-fn documents(body: &mut Object, parts: &mut Vec<Part>) {
+fn documents(body: &mut Object) -> Vec<Part> {
+    let mut parts = Vec::new();
     for document in body.take_list("documents") {
         match document {
             Value::Object(mut document) => match document.take_string("text") {
@@ -67,6 +71,7 @@ fn documents(body: &mut Object, parts: &mut Vec<Part>) {
             document => parts.extend(content::parts(document)),
         }
     }
+    parts
 }
 
 /// The files that a form holds under a name: their names and kinds.

@@ -18,7 +18,7 @@ use crate::language::{Fold, Language, objects};
 use crate::openai_chat::content::{self, left};
 use crate::openai_chat::{answer, request, tools};
 use crate::read::take_head;
-use crate::reading::{Choice, Message, Part, Reading, Reasoning, Role, ToolCall};
+use crate::reading::{Choice, Message, Part, Reading, Reasoning, Role, Text, ToolCall, ToolResult};
 use crate::{anthropic, gemini};
 
 /// Anything.
@@ -35,6 +35,11 @@ impl Raw {
 
 impl Language for Raw {
     fn request(&self, mut body: Object, reading: &mut Reading) {
+        if body.contains_key("anthropic_version") {
+            anthropic::Anthropic.request(body, reading);
+            reading.stream_asked |= self.streams;
+            return;
+        }
         reading.model_asked = ["model", "model_id", "modelId"].iter().find_map(|key| body.take_string(key));
         reading.stream_asked = self.streams || body.flag("stream");
         body.remove("stream");
@@ -54,16 +59,15 @@ impl Language for Raw {
         let asked = ["prompt", "message", "query", "inputText", "input"].iter().find_map(|key| {
             body.take_string(key).or_else(|| body.get_mut(*key)?.as_object_mut()?.take_string("text"))
         });
+        for (key, role) in [("texts", Role::User), ("documents", Role::Other("document".into()))] {
+            let list = body.take_list(key);
+            let texts: Vec<Part> = list.iter().filter_map(|text| text.as_str().map(Part::text)).collect();
+            if !texts.is_empty() {
+                reading.messages.push(Message::new(role, texts));
+            }
+        }
         if let Some(text) = asked {
             reading.messages.push(Message::text(Role::User, text));
-        }
-        let texts: Vec<Part> = ["texts", "documents"]
-            .iter()
-            .flat_map(|key| body.take_list(key))
-            .filter_map(|text| text.as_str().map(Part::text))
-            .collect();
-        if !texts.is_empty() {
-            reading.messages.push(Message::new(Role::User, texts));
         }
         reading.tools = tools::definitions(body.take_list("tools"));
         reading.parameters = left(body);
@@ -71,6 +75,10 @@ impl Language for Raw {
 
     fn document(&self, body: Object, reading: &mut Reading) {
         read_document(body, reading);
+    }
+
+    fn tells_end(&self) -> bool {
+        false
     }
 
     fn fold(&self) -> Box<dyn Fold> {
@@ -153,6 +161,12 @@ fn converse_part(mut part: Object) -> Part {
     if let Some(text) = part.take_string("text") {
         return Part::text(text);
     }
+    if let Some(mut cited) = part.take_object("citationsContent") {
+        let pieces = objects(cited.take_list("content"));
+        let text: String = pieces.filter_map(|mut piece| piece.take_string("text")).collect();
+        let citations = content::citations(cited.take_list("citations"));
+        return Part::Text(Text { text, citations, signature: None });
+    }
     if let Some(mut call) = part.take_object("toolUse") {
         return Part::ToolCall(ToolCall {
             id: call.take_string("toolUseId"),
@@ -170,7 +184,7 @@ fn converse_part(mut part: Object) -> Part {
         });
     }
     if let Some(mut result) = part.take_object("toolResult") {
-        return Part::ToolResult(crate::reading::ToolResult {
+        return Part::ToolResult(ToolResult {
             call_id: result.take_string("toolUseId"),
             name: None,
             parts: converse_parts(result.take_list("content")),
