@@ -71,7 +71,7 @@ async fn recorded_traffic_comes_back_and_is_archived_byte_for_byte() {
         let method: reqwest::Method = line["method"].as_str().unwrap().parse().unwrap();
         let mut request = http
             .request(method, url)
-            .header("x-mock-replay", number.to_string())
+            .header("x-mock-replay", (number + 1).to_string())
             .header("x-mock-id", number.to_string())
             .body(bytes(line, "request_body", "request_body_b64"));
         for (name, value) in line["request_headers"].as_object().into_iter().flatten() {

@@ -109,6 +109,46 @@ async fn a_copy_made_while_running_can_be_used_by_itself() {
     mock.shutdown().await;
 }
 
+/// Waits until a word is found in the exchange, and only there.
+async fn found(web: &str, word: &str, id: &str) {
+    let began = std::time::Instant::now();
+    loop {
+        let page = get(format!("{web}/api/v1/exchanges?q={word}")).await;
+        let page = page.and_then(|bytes| serde_json::from_slice::<Value>(&bytes).ok()).unwrap_or_default();
+        if page["items"].as_array().is_some_and(|items| items.iter().any(|item| item["id"] == id)) {
+            return;
+        }
+        assert!(began.elapsed() < crate::support::PATIENCE, "{word} is not found: {page}");
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_word_of_two_characters_is_found_also_in_an_index_that_was_built_anew() {
+    let (place, mock) = (place(), MockProvider::start(Config::default()).await.unwrap());
+    configure(place.path(), &mock.base_url());
+    let process = Process::start(place.path(), &["up"]);
+    let (id, _) = ask(&process.instance.gateway).await;
+    found(&process.instance.web, "杭州", &id).await;
+    let refused = output(place.path(), &["reindex", "--log-level", "off"]);
+    assert!(complaint(&refused).contains("end it first: data directory"), "{}", complaint(&refused));
+    assert!(process.stop().success());
+
+    let rebuilt = output(place.path(), &["reindex"]);
+    assert!(rebuilt.status.success(), "{}", complaint(&rebuilt));
+    assert!(String::from_utf8_lossy(&rebuilt.stdout).starts_with("1 exchanges indexed in"));
+    let process = Process::start(place.path(), &["up"]);
+    found(&process.instance.web, "杭州", &id).await;
+    assert!(process.stop().success());
+
+    // Gone altogether, it comes back by itself.
+    std::fs::remove_dir_all(place.path().join("verbatim-data/index")).unwrap();
+    let process = Process::start(place.path(), &["up"]);
+    found(&process.instance.web, "杭州", &id).await;
+    assert!(process.stop().success());
+    mock.shutdown().await;
+}
+
 #[test]
 fn a_second_signal_ends_at_once() {
     let place = place();
