@@ -6,11 +6,11 @@ use fastcdc::v2020::{FastCDC, Normalization};
 
 /// A body below this is not looked for again: an index of small bodies costs more writes than it saves.
 const UNSHARED_BELOW: usize = 4 * 1024;
-const SMALLEST: usize = 1024;
+const SMALLEST: usize = 512;
 /// What an agent's conversation sends again is all but the last piece, so pieces are small; but each has an entry in
 /// an index, whose every change writes a page.
-const AVERAGE: usize = 4 * 1024;
-const LARGEST: usize = 16 * 1024;
+const AVERAGE: usize = 2 * 1024;
+const LARGEST: usize = 8 * 1024;
 
 /// Identifies a piece of one tenant: whoever can't know the tenant can't tell what it holds.
 pub(crate) type Address = [u8; 16];
@@ -23,7 +23,7 @@ pub(crate) fn is_small(length: usize) -> bool {
 /// The stretches of a body that are looked for. The same stretch of bytes is cut alike wherever it stands, but for its
 /// ends (FastCDC, normalised, as in Xia et al. 2020).
 pub(crate) fn cut(body: &[u8]) -> Vec<Range<usize>> {
-    FastCDC::with_level(body, SMALLEST, AVERAGE, LARGEST, Normalization::Level1)
+    FastCDC::with_level(body, SMALLEST, AVERAGE, LARGEST, Normalization::Level3)
         .map(|chunk| chunk.offset..chunk.offset + chunk.length)
         .collect()
 }

@@ -90,7 +90,9 @@ impl SqliteArchive {
         let of_records = Options { shrinkable: true, ..Options::default() };
         let records = Records::open(directory, &of_records, &writer)?;
         let floor = records.readers.run_blocking(state::bodies_floor)?;
-        let of_blocks = Options { cache_bytes: 4 << 20, ..Options::default() };
+        // Blocks fill pages to their end but for the last, and the entries of their index are spread: small pages waste
+        // and write least.
+        let of_blocks = Options { page_bytes: 1024, cache_bytes: 4 << 20, ..Options::default() };
         let engine = Engine {
             directory: directory.to_owned(),
             buckets: Buckets::new(directory, of_blocks, writer, floor)?,

@@ -128,7 +128,8 @@ fn branch(driver: Driver, others: &[Filter], bounds: &Bounds) -> (String, Vec<Va
     let mut sql = String::from("SELECT e.id FROM exchange AS e ");
     let mut values = Vec::new();
     match driver {
-        Driver::Scan => sql.push_str("WHERE "),
+        // Or a pattern with a star would make SQLite gather and sort all that match.
+        Driver::Scan => sql.push_str("NOT INDEXED WHERE "),
         Driver::Index { index, condition, value } => {
             sql.push_str(&format!("INDEXED BY {index} WHERE {condition} AND "));
             values.extend(value);

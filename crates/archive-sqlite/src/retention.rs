@@ -51,8 +51,8 @@ impl Engine {
         if retention.max_bytes > 0 {
             self.erase_down_to(retention.max_bytes, &mut erased).await?;
         }
-        if let Some(through) = erased.below {
-            self.records.writer.run(move |connection| forget_outbox(connection, through)).await?;
+        if erased.exchanges > 0 {
+            self.forget_outbox(&erased).await?;
             self.shrink_records(FREE_PART).await?;
         }
         if erased.exchanges > 0 || erased.bodies > 0 {
@@ -132,11 +132,33 @@ impl Engine {
             let floor = Bucket { part: oldest.part.saturating_add(1), ..oldest };
             erased.bodies += self.erase_bodies_below(floor).await?;
         }
-        while self.bytes() > limit && self.erase_records(None, RECORDS_AT_ONCE, erased).await? {
+        while self.bytes() > limit {
+            let count = self.records_in(self.bytes().saturating_sub(limit)).await?;
+            if !self.erase_records(None, count, erased).await? {
+                break;
+            }
+            self.forget_outbox(erased).await?;
             self.shrink_records(i64::MAX).await?;
             self.write_back().await?;
         }
         Ok(())
+    }
+
+    /// About how many records take so many bytes: some at least, and not all at once, for it is a guess.
+    async fn records_in(&self, bytes: u64) -> PortResult<u64> {
+        let count = |connection: &Connection| state::count(connection, state::EXCHANGES);
+        let there = self.records.readers.run(count).await?;
+        let each = (bytes_on_disk(&self.records.path) / there.max(1)).max(1);
+        Ok((bytes / each).clamp(RECORDS_AT_ONCE / 20, RECORDS_AT_ONCE).min(there.div_ceil(2)))
+    }
+
+    async fn forget_outbox(&self, erased: &Erased) -> PortResult<()> {
+        match erased.below {
+            Some(through) => {
+                self.records.writer.run(move |connection| forget_outbox(connection, through)).await
+            }
+            None => Ok(()),
+        }
     }
 
     /// Deletes the oldest records, at most `count`; false where there was none.

@@ -121,15 +121,17 @@ mod tests {
             let text: Vec<u8> =
                 b"{\"role\":\"user\",\"content\":\"hello\"},".iter().copied().cycle().take(size).collect();
             let small = packed(&text);
-            assert!(small.len() <= size / 2 + 1, "{size} became {}", small.len());
+            assert!(small.len() <= size / 2 + 2, "{size} became {}", small.len());
             assert_eq!(unpacked(&small), Ok(text));
         }
     }
 
-    /// Bytes that were packed by the first version.
     #[test]
     fn the_first_dictionary_never_changes() {
-        assert_eq!(blake3::hash(DICTIONARY_1).to_hex().as_str(), "DICTHASH");
+        assert_eq!(
+            blake3::hash(DICTIONARY_1).to_hex().as_str(),
+            "9d49d220d053677d11bdb8c2e17cdd2677951d74be8ff033b910a8606bc3c011"
+        );
     }
 
     proptest! {

@@ -3,6 +3,8 @@
 //!
 //! Knows no adapter: each instantiates the suites in its own tests.
 
+#[expect(clippy::unwrap_used, reason = "a promise that is not kept fails its test")]
+pub mod archive;
 mod builders;
 #[expect(clippy::unwrap_used, reason = "a promise that is not kept fails its test")]
 pub mod capture_log;

@@ -21,13 +21,6 @@ pub(crate) fn cpu_seconds() -> f64 {
     if stat.is_some() { sum / 1e9 } else { 0.0 }
 }
 
-/// The most memory this process had, in bytes.
-pub(crate) fn peak_memory() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    line.and_then(|rest| rest.trim().strip_suffix(" kB")?.parse::<u64>().ok()).unwrap_or(0) * 1024
-}
-
 /// Bytes of the files in a directory.
 pub(crate) fn directory_bytes(directory: &Path) -> u64 {
     let files = std::fs::read_dir(directory).into_iter().flatten().flatten();

@@ -24,7 +24,8 @@ pub struct Commit {
 pub enum Committed {
     /// It is durable now.
     Stored,
-    /// One of the same or a higher rank was there already; nothing changed.
+    /// One of the same or a higher rank was there already, or it was deleted by retention; nothing changed. Of two
+    /// `running` records the one that holds more bytes stays: checkpoints grow.
     Superseded,
     /// It can never be stored; the reason. Its neighbours are stored.
     Refused(String),

@@ -1,0 +1,75 @@
+//! The archive on SQLite files keeps the archive's contract.
+#![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use tempfile::TempDir;
+use verbatim_archive_sqlite::{ArchiveOptions, SqliteArchive};
+use verbatim_core::ports::{Archive, SystemClock};
+use verbatim_testkit::archive::ArchiveWorld;
+use verbatim_testkit::archive_contract;
+
+struct Files {
+    directory: TempDir,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    lives: u32,
+    open: Option<Arc<SqliteArchive>>,
+}
+
+impl Files {
+    fn make() -> Box<dyn ArchiveWorld> {
+        Box::new(Self { directory: tempfile::tempdir().unwrap(), state: Mutex::default() })
+    }
+
+    fn path(&self) -> PathBuf {
+        self.directory.path().join(format!("life-{}", self.state.lock().unwrap().lives))
+    }
+}
+
+fn open(directory: &Path) -> Arc<SqliteArchive> {
+    Arc::new(SqliteArchive::open(directory, Arc::new(SystemClock), &ArchiveOptions::default()).unwrap())
+}
+
+#[async_trait]
+impl ArchiveWorld for Files {
+    async fn open(&self) -> Arc<dyn Archive> {
+        let archive = open(&self.path());
+        self.state.lock().unwrap().open = Some(Arc::clone(&archive));
+        archive
+    }
+
+    async fn close(&self) {
+        let archive = self.state.lock().unwrap().open.take();
+        archive.expect("one is open").close().await;
+    }
+
+    /// What a killed process leaves is what its files hold at that moment.
+    async fn kill(&self) {
+        let before = self.path();
+        let killed = self.state.lock().unwrap().open.take();
+        self.state.lock().unwrap().lives += 1;
+        let after = self.path();
+        fs::create_dir(&after).unwrap();
+        for file in fs::read_dir(before).unwrap() {
+            let file = file.unwrap();
+            // The shared-memory file is what the memory of the machine held; a restart makes it anew.
+            if !file.file_name().to_string_lossy().ends_with("-shm") {
+                fs::copy(file.path(), after.join(file.file_name())).unwrap();
+            }
+        }
+        tokio::task::spawn_blocking(move || drop(killed)).await.unwrap();
+    }
+
+    async fn open_backup(&self, directory: &Path) -> Arc<dyn Archive> {
+        open(directory)
+    }
+}
+
+archive_contract!(Files::make);
