@@ -102,12 +102,13 @@ fn string_headers(mut headers: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use proptest::prelude::*;
 
     use super::*;
 
-    fn message(headers: &[(&str, &str)], payload: &[u8]) -> Vec<u8> {
+    /// A message as AWS writes it, its checksums left out.
+    pub(crate) fn message(headers: &[(&str, &str)], payload: &[u8]) -> Vec<u8> {
         let mut list = vec![4, b':', b'n', b'u', b'm', 4, 0, 0, 0, 9];
         for (name, value) in headers {
             list.push(u8::try_from(name.len()).unwrap());

@@ -79,7 +79,7 @@ fn recorded_requests_are_read() {
 fn a_recording_cut_anywhere_is_read_without_panic_and_without_false_usage() {
     for recorded in recorded() {
         let whole = recorded.read();
-        let step = (recorded.response.len() / 40).max(1);
+        let step = (recorded.response.len() / 15).max(1);
         for end in (0..recorded.response.len()).step_by(step) {
             let cut = read(&recorded.view(&recorded.response[..end], false));
             let name = format!("{} cut at {end}", recorded.name());
