@@ -132,10 +132,13 @@ fn usage_faults(line: &Value, exchange: &verbatim_core::model::Exchange) -> Opti
     };
     let usage = events.iter().rev().find_map(|event| {
         let usage = if event["usage"].is_object() { &event["usage"] } else { &event["x_groq"]["usage"] };
-        usage["prompt_tokens"].as_u64().map(|input| (input, usage["completion_tokens"].as_u64()))
+        let (input, output) = (usage["prompt_tokens"].as_u64()?, usage["completion_tokens"].as_u64());
+        // xAI counts reasoning beside completion_tokens, not in it: its total tells.
+        let reasoning = usage["completion_tokens_details"]["reasoning_tokens"].as_u64().unwrap_or(0);
+        let beside =
+            output.is_some_and(|output| usage["total_tokens"].as_u64() == Some(input + output + reasoning));
+        Some((input, output.map(|output| if beside { output + reasoning } else { output })))
     })?;
     let archived = (exchange.usage.input_tokens.unwrap_or(0), exchange.usage.output_tokens);
-    // xAI counts reasoning beside completion_tokens, not in it.
-    let same = archived.0 == usage.0 && (archived.1 == usage.1 || line["provider"] == "xai");
-    (!same).then(|| format!("usage {archived:?}, recorded {usage:?}"))
+    (archived != usage).then(|| format!("usage {archived:?}, recorded {usage:?}"))
 }
