@@ -1,7 +1,12 @@
 //! Serves the web role on sample data, to look at its pages: `cargo run -p verbatim-web --example preview`.
 
 #[path = "../tests/support/mod.rs"]
-#[expect(dead_code, clippy::unwrap_used, unreachable_pub, reason = "shared with the tests, which use all of it")]
+#[expect(
+    dead_code,
+    clippy::unwrap_used,
+    unreachable_pub,
+    reason = "shared with the tests, which use all of it"
+)]
 mod support;
 
 #[path = "preview/samples.rs"]

@@ -1,4 +1,5 @@
 //! The web role from outside: over HTTP, with ports in memory.
+#![expect(clippy::unwrap_used, unreachable_pub, reason = "helpers of tests panic where a test would")]
 
 #[path = "web/api.rs"]
 mod api;

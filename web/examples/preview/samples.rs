@@ -21,13 +21,62 @@ struct Sample {
 }
 
 const SAMPLES: [Sample; 7] = [
-    Sample { model: "gpt-4o-mini", app: "travel-bot", asked: "明天上海的天气怎么样？要带伞吗", answered: "明天上海多云转小雨，气温 11 到 16 度，建议带伞。", dialect: Dialect::OpenaiChat, provider: "openai" },
-    Sample { model: "claude-sonnet-4-5", app: "ops-agent", asked: "Summarise the last deploy and list what failed", answered: "The deploy of 17:40 rolled out to 3 of 5 regions before the health check in eu-west failed.", dialect: Dialect::Anthropic, provider: "anthropic" },
-    Sample { model: "gpt-4o-mini", app: "travel-bot", asked: "北京天气预报，未来七天", answered: "未来七天北京以晴为主，周四有小雪。", dialect: Dialect::OpenaiChat, provider: "openai" },
-    Sample { model: "claude-sonnet-4-5", app: "claude-code", asked: "[tool result] cargo test: 3 failed", answered: "I'll look at the first failure: the framer drops the last byte when a frame ends at a buffer's end.", dialect: Dialect::Anthropic, provider: "anthropic" },
-    Sample { model: "gemini-2.5-flash", app: "notebook", asked: "Explain the difference between keyset and offset pagination", answered: "Keyset pagination remembers the last row, offset pagination counts rows to skip.", dialect: Dialect::Gemini, provider: "gemini" },
-    Sample { model: "text-embedding-3-small", app: "indexer", asked: "How content-defined chunking finds its boundaries", answered: "", dialect: Dialect::OpenaiOther, provider: "openai" },
-    Sample { model: "deepseek-reasoner", app: "notebook", asked: "Prove that the square root of 2 is irrational", answered: "Suppose √2 = p/q in lowest terms. Then p² = 2q², so p is even…", dialect: Dialect::OpenaiChat, provider: "deepseek" },
+    Sample {
+        model: "gpt-4o-mini",
+        app: "travel-bot",
+        asked: "明天上海的天气怎么样？要带伞吗",
+        answered: "明天上海多云转小雨，气温 11 到 16 度，建议带伞。",
+        dialect: Dialect::OpenaiChat,
+        provider: "openai",
+    },
+    Sample {
+        model: "claude-sonnet-4-5",
+        app: "ops-agent",
+        asked: "Summarise the last deploy and list what failed",
+        answered: "The deploy of 17:40 rolled out to 3 of 5 regions before the health check in eu-west failed.",
+        dialect: Dialect::Anthropic,
+        provider: "anthropic",
+    },
+    Sample {
+        model: "gpt-4o-mini",
+        app: "travel-bot",
+        asked: "北京天气预报，未来七天",
+        answered: "未来七天北京以晴为主，周四有小雪。",
+        dialect: Dialect::OpenaiChat,
+        provider: "openai",
+    },
+    Sample {
+        model: "claude-sonnet-4-5",
+        app: "claude-code",
+        asked: "[tool result] cargo test: 3 failed",
+        answered: "I'll look at the first failure: the framer drops the last byte when a frame ends at a buffer's end.",
+        dialect: Dialect::Anthropic,
+        provider: "anthropic",
+    },
+    Sample {
+        model: "gemini-2.5-flash",
+        app: "notebook",
+        asked: "Explain the difference between keyset and offset pagination",
+        answered: "Keyset pagination remembers the last row, offset pagination counts rows to skip.",
+        dialect: Dialect::Gemini,
+        provider: "gemini",
+    },
+    Sample {
+        model: "text-embedding-3-small",
+        app: "indexer",
+        asked: "How content-defined chunking finds its boundaries",
+        answered: "",
+        dialect: Dialect::OpenaiOther,
+        provider: "openai",
+    },
+    Sample {
+        model: "deepseek-reasoner",
+        app: "notebook",
+        asked: "Prove that the square root of 2 is irrational",
+        answered: "Suppose √2 = p/q in lowest terms. Then p² = 2q², so p is even…",
+        dialect: Dialect::OpenaiChat,
+        provider: "deepseek",
+    },
 ];
 
 /// A row of dice that always falls the same.
@@ -80,7 +129,8 @@ fn ordinary(at: Timestamp, dice: &mut Dice, number: u64) -> ExchangeBuilder {
         if fate < 3 {
             exchange.outcome = Outcome::UpstreamError;
             exchange.status = Some(429);
-            exchange.error = Some("rate_limit_exceeded: Rate limit reached for requests, retry after 1 s".to_owned());
+            exchange.error =
+                Some("rate_limit_exceeded: Rate limit reached for requests, retry after 1 s".to_owned());
             exchange.cost_micros = None;
             exchange.usage.output_tokens = None;
         } else if fate < 5 {
@@ -100,7 +150,9 @@ pub(crate) fn fill(world: &World) {
     }
     for (back, make) in [chat, agent, thinking, hostile, long, huge].into_iter().enumerate() {
         let at = now.minus(Duration::from_secs(10 + 9 * back as u64));
-        world.add(make(ExchangeBuilder::new(ExchangeId::lowest_at(at)).with(|exchange| exchange.began_at = at)));
+        world.add(make(
+            ExchangeBuilder::new(ExchangeId::lowest_at(at)).with(|exchange| exchange.began_at = at),
+        ));
     }
 }
 
@@ -178,7 +230,13 @@ fn chat(builder: ExchangeBuilder) -> ExchangeRecord {
     let (body, timeline) = streamed(answer, "gpt-4o-mini");
     builder
         .with(|exchange| {
-            common(exchange, "travel-bot", "gpt-4o-mini", "明天上海的天气怎么样？要带伞吗", "明天上海多云转小雨，气温 11 到 16 度，降雨概率 70 %，建议带伞。");
+            common(
+                exchange,
+                "travel-bot",
+                "gpt-4o-mini",
+                "明天上海的天气怎么样？要带伞吗",
+                "明天上海多云转小雨，气温 11 到 16 度，降雨概率 70 %，建议带伞。",
+            );
             exchange.streamed = true;
             exchange.session = Some("trip-planning".to_owned());
             exchange.duration_us = timeline.chunks.last().map(|chunk| chunk.at_us + 12_000);
@@ -189,7 +247,11 @@ fn chat(builder: ExchangeBuilder) -> ExchangeRecord {
             heads.request = head(true, "application/json");
             heads.response = Some(head(false, "text/event-stream; charset=utf-8"));
         })
-        .body(Leg::ClientRequest, request.to_string(), Timeline { chunks: vec![ChunkTime { offset: 0, at_us: 90 }] })
+        .body(
+            Leg::ClientRequest,
+            request.to_string(),
+            Timeline { chunks: vec![ChunkTime { offset: 0, at_us: 90 }] },
+        )
         .body(Leg::ClientResponse, body, timeline)
         .build()
 }
@@ -213,7 +275,13 @@ fn agent(builder: ExchangeBuilder) -> ExchangeRecord {
         "usage": {"input_tokens": 902, "cache_read_input_tokens": 64000, "cache_creation_input_tokens": 1200, "output_tokens": 233}});
     builder
         .with(|exchange| {
-            common(exchange, "claude-code", "claude-sonnet-4-5", "[tool result] cargo test: 3 failed", "I'll look at the first failure: the framer drops the last byte.");
+            common(
+                exchange,
+                "claude-code",
+                "claude-sonnet-4-5",
+                "[tool result] cargo test: 3 failed",
+                "I'll look at the first failure: the framer drops the last byte.",
+            );
             exchange.provider = "anthropic".to_owned();
             exchange.provider_dialect = ProviderDialect::Anthropic;
             exchange.dialect = Dialect::Anthropic;
@@ -226,8 +294,18 @@ fn agent(builder: ExchangeBuilder) -> ExchangeRecord {
             heads.request = head(true, "application/json");
             heads.response = Some(head(false, "application/json"));
         })
-        .body(Leg::ClientRequest, request.to_string(), Timeline { chunks: vec![ChunkTime { offset: 0, at_us: 120 }, ChunkTime { offset: 16384, at_us: 300 }] })
-        .body(Leg::ClientResponse, response.to_string(), Timeline { chunks: vec![ChunkTime { offset: 0, at_us: 3_100_000 }] })
+        .body(
+            Leg::ClientRequest,
+            request.to_string(),
+            Timeline {
+                chunks: vec![ChunkTime { offset: 0, at_us: 120 }, ChunkTime { offset: 16384, at_us: 300 }],
+            },
+        )
+        .body(
+            Leg::ClientResponse,
+            response.to_string(),
+            Timeline { chunks: vec![ChunkTime { offset: 0, at_us: 3_100_000 }] },
+        )
         .build()
 }
 
@@ -243,7 +321,13 @@ fn thinking(builder: ExchangeBuilder) -> ExchangeRecord {
         "usage": {"prompt_tokens": 1204, "completion_tokens": 86, "total_tokens": 1290}});
     builder
         .with(|exchange| {
-            common(exchange, "notebook", "deepseek-reasoner", "What is in this picture, and in the one behind the link?", "The first is a plain rectangle; the second is a picture of a cat.");
+            common(
+                exchange,
+                "notebook",
+                "deepseek-reasoner",
+                "What is in this picture, and in the one behind the link?",
+                "The first is a plain rectangle; the second is a picture of a cat.",
+            );
             exchange.usage.reasoning_tokens = Some(61);
             exchange.usage.provenance = Some(Provenance::Estimated);
         })
@@ -273,7 +357,15 @@ fn long(builder: ExchangeBuilder) -> ExchangeRecord {
     let response = serde_json::json!({"id": "1", "object": "chat.completion", "model": "gpt-4o", "choices": [{"index": 0, "finish_reason": "stop",
         "message": {"role": "assistant", "content": text}}]});
     builder
-        .with(|exchange| common(exchange, "editor", "gpt-4o", "Proofread this: The quick brown fox jumps over the lazy dog.", &text))
+        .with(|exchange| {
+            common(
+                exchange,
+                "editor",
+                "gpt-4o",
+                "Proofread this: The quick brown fox jumps over the lazy dog.",
+                &text,
+            );
+        })
         .request(request.to_string())
         .response(response.to_string())
         .build()
@@ -307,7 +399,8 @@ pub(crate) async fn traffic(world: World) {
         let record = ordinary(SystemClock.now(), &mut dice, number).build();
         let body = serde_json::json!({"model": record.exchange.model_asked, "messages": [{"role": "user", "content": record.exchange.asked_preview}]});
         world.live.start(&record.exchange, body.to_string());
-        let takes = Duration::from_micros(record.exchange.duration_us.unwrap_or(0)).min(Duration::from_secs(6));
+        let takes =
+            Duration::from_micros(record.exchange.duration_us.unwrap_or(0)).min(Duration::from_secs(6));
         tokio::time::sleep(takes).await;
         world.live.end(record.exchange.id);
         world.add(record);

@@ -174,7 +174,11 @@ mod tests {
 
     #[test]
     fn a_snippet_is_cut_at_its_marks() {
-        let snippet = Snippet { field: "asked", text: "明天天气好".to_owned(), marks: Vec::from([6..12]) };
+        let snippet = Snippet {
+            field: "asked",
+            text: "明天天气好".to_owned(),
+            marks: std::iter::once(6..12).collect(),
+        };
         let cut: Vec<(String, bool)> =
             fragments(&snippet).into_iter().map(|fragment| (fragment.text, fragment.hit)).collect();
         assert_eq!(cut, [("明天".into(), false), ("天气".into(), true), ("好".into(), false)]);

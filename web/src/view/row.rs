@@ -199,7 +199,11 @@ mod tests {
     #[test]
     fn what_was_found_is_shown_where_it_stands() {
         let exchange = ExchangeBuilder::minted().with(|e| e.asked_preview = "上海".to_owned()).exchange();
-        let snippet = Snippet { field: "answered", text: "多云天气".to_owned(), marks: Vec::from([6..12]) };
+        let snippet = Snippet {
+            field: "answered",
+            text: "多云天气".to_owned(),
+            marks: std::iter::once(6..12).collect(),
+        };
         let row = row(exchange, vec![snippet]);
         assert_eq!(row.asked[0].text, "上海");
         assert!(row.answered[1].hit);

@@ -6,12 +6,12 @@ use std::sync::Mutex;
 use async_trait::async_trait;
 use verbatim_core::model::query::Filter;
 use verbatim_core::model::{
-    Bucket, Exchange, ExchangeHeads, ExchangeId, ExchangeRecord, Leg, LegBody, ModelStats, Outcome, Rank, Stats,
-    Timestamp, Totals,
+    Bucket, Exchange, ExchangeHeads, ExchangeId, ExchangeRecord, Leg, LegBody, ModelStats, Outcome, Rank,
+    Stats, Timestamp, Totals,
 };
 use verbatim_core::ports::{
-    Archive, ArchiveHealth, Commit, Committed, Erased, ListRequest, OpenExchange, OutboxEntry, Page, PortError,
-    PortResult, Retention, Sequence, StatsRequest,
+    Archive, ArchiveHealth, Commit, Committed, Erased, ListRequest, OpenExchange, OutboxEntry, Page,
+    PortError, PortResult, Retention, Sequence, StatsRequest,
 };
 
 use super::Switch;
@@ -156,7 +156,8 @@ impl Archive for MemoryArchive {
             let key = (exchange.model().unwrap_or_default().to_owned(), exchange.provider.clone());
             count(models.entry(key).or_default(), exchange);
         }
-        let models = models.into_iter().map(|((model, provider), totals)| ModelStats { model, provider, totals });
+        let models =
+            models.into_iter().map(|((model, provider), totals)| ModelStats { model, provider, totals });
         let mut models: Vec<_> = models.collect();
         models.sort_by_key(|model| std::cmp::Reverse(model.totals.calls));
         Ok(models)

@@ -11,13 +11,16 @@ use crate::client::{Site, chat};
 #[tokio::test]
 async fn a_list_is_paged_by_cursor_newest_first() {
     let site = Site::new().await;
-    let ids: Vec<String> = (0..25).map(|at| site.add(chat(&format!("question {at}"), "ok")).to_string()).collect();
+    let ids: Vec<String> =
+        (0..25).map(|at| site.add(chat(&format!("question {at}"), "ok")).to_string()).collect();
     let mut seen = Vec::new();
     let mut cursor = String::new();
     loop {
         let page = site.json(&format!("/api/v1/exchanges?limit=10&cursor={cursor}")).await;
         assert_eq!(page["approximate_total"], 25);
-        seen.extend(page["items"].as_array().unwrap().iter().map(|item| item["id"].as_str().unwrap().to_owned()));
+        seen.extend(
+            page["items"].as_array().unwrap().iter().map(|item| item["id"].as_str().unwrap().to_owned()),
+        );
         match page["next_cursor"].as_str() {
             Some(next) => cursor = next.to_owned(),
             None => break,
@@ -41,15 +44,24 @@ async fn a_wrong_query_is_told_with_the_spot() {
 #[tokio::test]
 async fn wrong_parameters_are_told() {
     let site = Site::new().await;
-    for path in ["/api/v1/exchanges?limit=0", "/api/v1/exchanges?limit=x", "/api/v1/exchanges?cursor=x",
-        "/api/v1/exchanges/x", "/api/v1/stats?hours=-1", "/api/v1/export?format=parquet"]
-    {
+    for path in [
+        "/api/v1/exchanges?limit=0",
+        "/api/v1/exchanges?limit=x",
+        "/api/v1/exchanges?cursor=x",
+        "/api/v1/exchanges/x",
+        "/api/v1/stats?hours=-1",
+        "/api/v1/export?format=parquet",
+    ] {
         assert_eq!(site.get(path).await.status(), 400, "{path}");
     }
     let absent = "/api/v1/exchanges/0193a4c2-7b1e-7f02-9c1d-5a0b6c1f2e77";
-    for path in [absent.to_owned(), format!("{absent}/timeline"), format!("{absent}/conversation"),
-        format!("{absent}/legs/client_request"), "/api/v1/nothing".to_owned()]
-    {
+    for path in [
+        absent.to_owned(),
+        format!("{absent}/timeline"),
+        format!("{absent}/conversation"),
+        format!("{absent}/legs/client_request"),
+        "/api/v1/nothing".to_owned(),
+    ] {
         assert_eq!(site.get(&path).await.status(), 404, "{path}");
     }
 }
@@ -107,9 +119,7 @@ async fn without_the_index_filters_still_work_and_the_answer_says_so() {
 #[tokio::test]
 async fn in_all_looks_through_bodies_within_a_time_range() {
     let site = Site::with(|_, ports| ports.index = None).await;
-    let id = site.add(
-        chat("what", "x").with(|exchange| exchange.asked_preview.clear()).request("{\"user\": \"\\u5929\\u6c14 Z\"}"),
-    );
+    let id = site.add(ExchangeBuilder::minted().request("{\"user\": \"\\u5929\\u6c14 Z\"}"));
     site.add(chat("nothing of it", "y"));
     let page = site.json("/api/v1/exchanges?q=in%3Aall%20%E5%A4%A9%E6%B0%94").await;
     assert_eq!(page["answered_by"], "bodies");
@@ -175,7 +185,7 @@ async fn a_compressed_leg_is_served_as_it_was_and_decoded_when_asked() {
     encoder.write_all(plain).unwrap();
     let packed = encoder.finish().unwrap();
     let id = site.add(
-        chat("a", "b")
+        ExchangeBuilder::minted()
             .with_heads(|heads| {
                 if let Some(response) = &mut heads.response {
                     response.headers.push("content-encoding", "gzip");

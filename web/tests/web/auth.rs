@@ -10,9 +10,18 @@ async fn locked() -> Site {
     Site::with(|config, _| config.password = "open sesame".to_owned()).await
 }
 
-const PAGES: [&str; 5] = ["/", "/exchanges", "/exchanges/0193a4c2-7b1e-7f02-9c1d-5a0b6c1f2e77", "/docs", "/pulse"];
-const DATA: [&str; 8] = ["/api/v1/exchanges", "/api/v1/live", "/api/v1/export", "/api/requests", "/admin/logs",
-    "/metrics", "/openapi.json", "/no/such/path"];
+const PAGES: [&str; 5] =
+    ["/", "/exchanges", "/exchanges/0193a4c2-7b1e-7f02-9c1d-5a0b6c1f2e77", "/docs", "/pulse"];
+const DATA: [&str; 8] = [
+    "/api/v1/exchanges",
+    "/api/v1/live",
+    "/api/v1/export",
+    "/api/requests",
+    "/admin/logs",
+    "/metrics",
+    "/openapi.json",
+    "/no/such/path",
+];
 
 #[tokio::test]
 async fn without_the_password_nothing_is_told() {
@@ -102,7 +111,8 @@ async fn behind_a_trusted_proxy_each_client_is_slowed_down_by_itself() {
 
 #[tokio::test]
 async fn without_a_password_only_loopback_names_are_answered() {
-    let site = Site::with(|config, _| config.public_url = Some("https://logs.example.com".parse().unwrap())).await;
+    let site =
+        Site::with(|config, _| config.public_url = Some("https://logs.example.com".parse().unwrap())).await;
     for host in ["evil.example", "127.0.0.1.evil.example:80", "localhost.evil.example"] {
         let response = site.get_with("/api/v1/exchanges", &[("host", host)]).await;
         assert_eq!(response.status(), 403, "{host}");

@@ -11,9 +11,24 @@ fn keys(value: &Value) -> Vec<&str> {
     keys
 }
 
-const DETAIL: [&str; 16] = ["app_name", "duration_ms", "error_message", "headers", "id", "input_tokens", "method",
-    "model", "output_tokens", "request_content", "response_content", "status_code", "timestamp", "total_tokens",
-    "url", ""];
+const DETAIL: [&str; 16] = [
+    "app_name",
+    "duration_ms",
+    "error_message",
+    "headers",
+    "id",
+    "input_tokens",
+    "method",
+    "model",
+    "output_tokens",
+    "request_content",
+    "response_content",
+    "status_code",
+    "timestamp",
+    "total_tokens",
+    "url",
+    "",
+];
 
 #[tokio::test]
 async fn requests_come_in_real_pages_of_twenty() {
@@ -28,7 +43,9 @@ async fn requests_come_in_real_pages_of_twenty() {
             assert_eq!(keys(&body), ["page", "page_size", "requests", "total_count"]);
             assert_eq!((&body["page"], &body["page_size"]), (&Value::from(page), &Value::from(20)));
             assert_eq!(body["total_count"], 45);
-            seen.extend(body["requests"].as_array().unwrap().iter().map(|row| row["request_content"].clone()));
+            seen.extend(
+                body["requests"].as_array().unwrap().iter().map(|row| row["request_content"].clone()),
+            );
         }
         assert_eq!(seen.len(), 45);
         assert_eq!((&seen[0], &seen[44]), (&Value::from("number 44"), &Value::from("number 0")));
@@ -76,7 +93,10 @@ async fn statistics_keep_their_names() {
             break stats;
         }
     };
-    assert_eq!(keys(&stats), ["avg_response_time", "recent_requests_count", "success_rate", "total_requests"]);
+    assert_eq!(
+        keys(&stats),
+        ["avg_response_time", "recent_requests_count", "success_rate", "total_requests"]
+    );
     assert_eq!(stats["success_rate"], 75.0);
     assert_eq!(stats["avg_response_time"], 1000.0);
     assert_eq!(stats["recent_requests_count"], 4);

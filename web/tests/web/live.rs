@@ -69,7 +69,8 @@ async fn ready(site: &Site) {
 }
 
 fn body(exchange: &Exchange) -> String {
-    serde_json::json!({"model": "gpt-4o", "messages": [{"role": "user", "content": exchange.asked_preview}]}).to_string()
+    serde_json::json!({"model": "gpt-4o", "messages": [{"role": "user", "content": exchange.asked_preview}]})
+        .to_string()
 }
 
 #[tokio::test]

@@ -54,7 +54,7 @@ fn fields(value: &Value, schema: &Value, document: &Value, at: &str) -> Option<S
     if let Some(reference) = schema["$ref"].as_str() {
         return fields(value, document.pointer(&reference[1..]).unwrap(), document, at);
     }
-    let Some(object) = value.as_object() else { return None };
+    let object = value.as_object()?;
     for name in schema["required"].as_array().into_iter().flatten() {
         let name = name.as_str().unwrap();
         if !object.contains_key(name) {
