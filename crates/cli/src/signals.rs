@@ -2,8 +2,13 @@
 
 use std::fmt;
 use std::io;
+use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::Instant;
+
+/// Signals that come so close together are one wish.
+const ONE_WISH: Duration = Duration::from_millis(250);
 
 /// A wish to end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,6 +67,17 @@ impl Signals {
             terminate: signal(SignalKind::terminate())?,
             hangup: signal(SignalKind::hangup())?,
         })
+    }
+
+    /// The next one that is not the same wish again: `timeout`, for one, signals a process and then its whole group.
+    pub(crate) async fn next_wish(&mut self) -> Ending {
+        let began = Instant::now();
+        loop {
+            let ending = self.next().await;
+            if began.elapsed() >= ONE_WISH {
+                return ending;
+            }
+        }
     }
 
     /// The next one. Nothing is lost if this is dropped before.

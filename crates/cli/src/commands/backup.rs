@@ -46,7 +46,7 @@ pub(super) fn run(setting: &Setting, into: &Path) -> Result<ExitCode> {
     let into = into.display();
     terminal::out(format_args!("{records} exchanges copied to {into}"));
     terminal::out(format_args!(
-        "to use the copy: `verbatim reindex --data-dir {into}`, then `verbatim --data-dir {into}`"
+        "to use the copy: `verbatim --data-dir {into}`, which builds its search index first"
     ));
     Ok(ExitCode::SUCCESS)
 }

@@ -5,6 +5,7 @@ mod completions;
 mod config;
 mod demo;
 mod doctor;
+mod reindex;
 mod run;
 mod up;
 
@@ -31,7 +32,7 @@ pub(crate) fn dispatch(arguments: Arguments) -> Result<ExitCode> {
         Command::Run { command } => run::run(Setting::read(common)?, command),
         Command::Doctor { call } => doctor::run(&Setting::read(common)?, call),
         Command::Backup { directory } => backup::run(&Setting::read(common)?, &directory),
-        _ => anyhow::bail!("not yet"),
+        Command::Reindex => reindex::run(&Setting::read(common)?),
     }
 }
 

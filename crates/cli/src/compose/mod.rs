@@ -1,16 +1,15 @@
 //! All roles in one process: opens the stores, starts the roles on them, and ends everything in order.
 
+mod background;
 mod health;
 pub(crate) mod stores;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::{Context, Result};
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
-use tokio_util::sync::CancellationToken;
 use verbatim_archive_sqlite::SqliteArchive;
 use verbatim_core::ports::SystemClock;
 use verbatim_gateway::{Gateway, GatewayConfig, HealthHandle};
@@ -24,9 +23,6 @@ use crate::data_dir::{Held, Instance};
 use crate::roles::Roles;
 use crate::signals::{Ending, Signals};
 use health::OwnGateway;
-
-/// How often histograms are folded.
-const UPKEEP: Duration = Duration::from_secs(5);
 
 /// What a service is made from.
 pub(crate) struct Plan {
@@ -124,8 +120,8 @@ impl Service {
         let committed = Arc::new(Notify::new());
         let ports = verbatim_recorder::Ports {
             log: relaying.log.clone(),
-            archive,
-            index: Some(index),
+            archive: archive.clone(),
+            index: Some(index.clone()),
             clock: Arc::new(SystemClock),
             committed: Arc::clone(&committed),
         };
@@ -133,6 +129,8 @@ impl Service {
         self.roles.add("recorder", background, |token| async move {
             Ok(verbatim_recorder::run(config, ports, token).await?)
         });
+        self.roles
+            .add("indexer", background, |token| background::index_all(archive, index, committed, token));
     }
 
     async fn start_web(
@@ -160,7 +158,7 @@ impl Service {
         let web = background.spawn(Web::bind(config, ports)).await??;
         self.instance.web = Some(format!("http://{}", web.local_addr()));
         self.roles.add("web", background, |token| async move { web.run(token).await.context("web") });
-        self.roles.add("metrics", background, |token| upkeep(metrics, token));
+        self.roles.add("metrics", background, |token| background::upkeep(metrics, token));
         self.held.announce(&self.instance)?;
         Ok(())
     }
@@ -185,7 +183,7 @@ impl Service {
     pub(crate) async fn drain(&mut self, signals: &mut Signals) -> Result<()> {
         tokio::select! {
             drained = self.roles.drain() => drained,
-            ending = signals.next() => end_at_once(ending),
+            ending = signals.next_wish() => end_at_once(ending),
         }
     }
 
@@ -209,12 +207,4 @@ impl Service {
 fn end_at_once(ending: Ending) -> ! {
     crate::terminal::tell(format_args!("verbatim: {ending} again: ended at once"));
     std::process::exit(ending.exit_code().into())
-}
-
-async fn upkeep(metrics: Metrics, token: CancellationToken) -> Result<()> {
-    let mut every = tokio::time::interval(UPKEEP);
-    while token.run_until_cancelled(every.tick()).await.is_some() {
-        metrics.upkeep();
-    }
-    Ok(())
 }

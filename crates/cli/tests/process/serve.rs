@@ -165,8 +165,11 @@ fn a_second_signal_ends_at_once() {
     wait_for("the relay to stop accepting", || {
         std::net::TcpStream::connect(process.instance.gateway.trim_start_matches("http://")).err()
     });
-    process.signal(Signal::TERM);
-    assert_eq!(process.wait().code(), Some(128 + 15));
+    let ended = wait_for("the process to end", || {
+        process.signal(Signal::TERM);
+        process.ended()
+    });
+    assert_eq!(ended.code(), Some(128 + 15));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -77,9 +77,14 @@ impl Process {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 
+    /// How it ended, if it has.
+    pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().unwrap()
+    }
+
     /// Waits until it has ended.
     pub(crate) fn wait(&mut self) -> ExitStatus {
-        wait_for("the process to end", || self.child.try_wait().unwrap())
+        wait_for("the process to end", || self.ended())
     }
 
     /// Ends it in order (SIGTERM).

@@ -1,0 +1,76 @@
+//! `reindex`: the search index, built anew from the archive.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
+use indicatif::{ProgressBar, ProgressStyle};
+use tokio_util::sync::CancellationToken;
+use verbatim_search_indexer::{IndexerConfig, IndexerError, Ports, rebuild};
+
+use super::{Setting, runtimes};
+use crate::compose::stores;
+use crate::signals::Signals;
+use crate::terminal;
+
+pub(super) fn run(setting: &Setting) -> Result<ExitCode> {
+    let directory = setting.data_dir();
+    if !directory.archive().exists() {
+        bail!(
+            "{} has no archive to index; name another data directory with --data-dir",
+            directory.root().display()
+        );
+    }
+    let (logs, _metrics) = setting.telemetry()?;
+    let held =
+        directory.take_existing().context("an instance indexes by itself; to index anew, end it first")?;
+    let runtimes = runtimes()?;
+    let began = Instant::now();
+    let indexed = runtimes.run(async |_| {
+        let mut signals = Signals::listen()?;
+        let archive = stores::archive(&held.directory)?;
+        let index = stores::index(&held.directory)?;
+        let ports = Ports {
+            archive: archive.clone(),
+            index: index.clone(),
+            committed: Arc::default(),
+            turn: verbatim_search_indexer::Turn::default(),
+        };
+        let bar = bar()?;
+        let token = CancellationToken::new();
+        let config = IndexerConfig::default();
+        let rebuilding = rebuild(&config, &ports, &token, |progress| {
+            bar.set_length(progress.total.max(progress.done));
+            bar.set_position(progress.done);
+        });
+        tokio::pin!(rebuilding);
+        let rebuilt = tokio::select! {
+            rebuilt = &mut rebuilding => rebuilt,
+            _ = signals.next() => {
+                // It ends where it can, and leaves the old index in its place.
+                token.cancel();
+                rebuilding.await
+            }
+        };
+        bar.finish_and_clear();
+        index.close().await;
+        archive.close().await;
+        match rebuilt {
+            Ok(progress) => Ok(progress.done),
+            Err(IndexerError::Stopped) => bail!("stopped before it was done; the index is as it was"),
+            Err(error) => Err(error.into()),
+        }
+    });
+    runtimes.stop();
+    drop(logs);
+    terminal::out(format_args!("{} exchanges indexed in {:.1} s", indexed?, began.elapsed().as_secs_f64()));
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Shown on a terminal only.
+fn bar() -> Result<ProgressBar> {
+    let style =
+        ProgressStyle::with_template("{bar:40} {human_pos} of {human_len} exchanges, {per_sec}, {eta} left")?;
+    Ok(ProgressBar::new(0).with_style(style))
+}
