@@ -360,6 +360,29 @@ impl Machine {
         }
     }
 
+    /// What the spool holds of it is about to be taken to the log; until then nothing is sent.
+    pub(super) fn leave_spool(&mut self) -> Vec<Sequence> {
+        self.failed = true;
+        self.in_flight += 1;
+        self.sequences.clone()
+    }
+
+    /// The log holds now what the spool held, here; it goes on there.
+    pub(super) fn brought_back(&mut self, sequences: Vec<Sequence>) {
+        self.in_flight -= 1;
+        self.failed = false;
+        self.lane = LaneName::Log;
+        self.sequences = std::mem::take(&mut self.carried);
+        self.sequences.extend(sequences);
+        self.manifests.clear();
+        self.again.retain(|outgoing| !matches!(outgoing.what, What::Carry | What::Manifest));
+    }
+
+    /// It could not be taken to the log; another try may go better.
+    pub(super) const fn stays_in_spool(&mut self) {
+        self.in_flight -= 1;
+    }
+
     /// Bytes that it still holds.
     pub(super) fn waiting(&self) -> usize {
         self.request.waiting() + self.response.waiting()
@@ -377,3 +400,6 @@ impl Machine {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,6 +5,7 @@ mod closing;
 mod lane;
 mod leg_buffer;
 mod machine;
+mod return_path;
 mod worker;
 
 pub(crate) use closing::sequence_lists;

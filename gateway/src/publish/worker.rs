@@ -16,6 +16,7 @@ use verbatim_core::ports::{CaptureLog, Message, PortError, PortResult, Sequence}
 use super::LaneName;
 use super::lane::Lane;
 use super::machine::{FLUSH_AFTER, Machine, Outgoing};
+use super::return_path::bring_back;
 use crate::capture::{Event, Queue, Queued, Stage};
 use crate::health::Gauges;
 use crate::spool::{SPOOLED, SpoolIndex};
@@ -58,7 +59,7 @@ pub(crate) struct Publisher {
     due: VecDeque<(Instant, ExchangeId)>,
     log: Lane,
     spool: Option<Lane>,
-    appends: FuturesUnordered<BoxFuture<'static, Appended>>,
+    appends: FuturesUnordered<BoxFuture<'static, Done>>,
     events: Vec<Queued>,
 }
 
@@ -74,6 +75,20 @@ struct Appended {
     lane: LaneName,
     batch: Batch,
     results: Vec<PortResult<Sequence>>,
+}
+
+/// What was under way and is done now.
+enum Done {
+    Appended(Appended),
+    BroughtBack(ExchangeId, PortResult<Vec<Sequence>>),
+}
+
+/// What to do with an exchange that has something to send.
+enum Choice {
+    Send(LaneName),
+    /// The spool has no room for the rest of it, and the log has: to take to the log what the spool holds of it.
+    BringBack,
+    Wait,
 }
 
 impl Publisher {
@@ -98,10 +113,12 @@ impl Publisher {
     pub(crate) async fn run(mut self, stop: CancellationToken) {
         let mut deadline: Option<Instant> = None;
         loop {
+            // A log that answers at once must not keep others from running.
+            tokio::task::consume_budget().await;
             let wake = self.next_wake(deadline);
             tokio::select! {
                 biased;
-                Some(appended) = self.appends.next(), if !self.appends.is_empty() => self.settle(appended),
+                Some(done) = self.appends.next(), if !self.appends.is_empty() => self.done(done),
                 () = self.config.queue.filled() => {
                     if !self.config.urgent && deadline.is_none() {
                         self.gather().await;
@@ -124,8 +141,8 @@ impl Publisher {
     /// Lets events gather, and settles what is confirmed meanwhile.
     async fn gather(&mut self) {
         let until = Instant::now() + GATHER;
-        while let Ok(Some(appended)) = tokio::time::timeout_at(until.into(), self.appends.next()).await {
-            self.settle(appended);
+        while let Ok(Some(done)) = tokio::time::timeout_at(until.into(), self.appends.next()).await {
+            self.done(done);
             self.dispatch(Instant::now());
         }
         sleep_until(until.into()).await;
@@ -200,9 +217,18 @@ impl Publisher {
             let Some(tracked) = self.machines.get_mut(&id) else { continue };
             let pressed = self.config.queue.is_over(PRESSURE_PERCENT)
                 || tracked.machine.exchange().charged() > self.config.queue.limits().exchange / 2;
-            let Some(lane) = choose(&self.log, self.spool.as_ref(), &tracked.machine, pressed, now) else {
-                self.ready.push_back(id);
-                continue;
+            let lane = match choose(&self.log, self.spool.as_ref(), &tracked.machine, pressed, now) {
+                Choice::Send(lane) => lane,
+                Choice::Wait => {
+                    self.ready.push_back(id);
+                    continue;
+                }
+                Choice::BringBack => {
+                    tracked.is_ready = false;
+                    let stored = tracked.machine.leave_spool();
+                    self.bring_back(id, stored);
+                    continue;
+                }
             };
             tracked.is_ready = false;
             if lane != tracked.machine.lane() || tracked.machine.is_failed() {
@@ -253,14 +279,43 @@ impl Publisher {
         let wait = self.config.acknowledge;
         self.appends.push(Box::pin(async move {
             let expected = batch.len();
-            let mut results = match timeout(wait, store.append(messages)).await {
-                Ok(results) => results,
-                Err(_) => Vec::new(),
-            };
+            let mut results = timeout(wait, store.append(messages)).await.unwrap_or_default();
             let silent = || Err(PortError::transient("append", format!("not confirmed within {wait:?}")));
             results.resize_with(expected, silent);
-            Appended { lane, batch, results }
+            Done::Appended(Appended { lane, batch, results })
         }));
+    }
+
+    fn bring_back(&mut self, id: ExchangeId, stored: Vec<Sequence>) {
+        let Some(spool) = self.spool.as_ref().map(Lane::store) else { return };
+        self.log.begun();
+        let (log, gateway, wait) =
+            (self.log.store(), Arc::clone(&self.config.gateway), self.config.acknowledge);
+        self.appends.push(Box::pin(async move {
+            Done::BroughtBack(id, bring_back(&*spool, &*log, &gateway, stored, wait).await)
+        }));
+    }
+
+    fn done(&mut self, done: Done) {
+        match done {
+            Done::Appended(appended) => self.settle(appended),
+            Done::BroughtBack(id, result) => {
+                let now = Instant::now();
+                self.log.ended(result.is_ok(), now);
+                let Some(tracked) = self.machines.get_mut(&id) else { return };
+                match result {
+                    Ok(sequences) => {
+                        tracked.machine.brought_back(sequences);
+                        self.config.spool_index.forget(id);
+                    }
+                    Err(error) => {
+                        tracing::debug!(exchange = %id, %error, "what the spool holds could not be taken to the log");
+                        tracked.machine.stays_in_spool();
+                    }
+                }
+                self.look_at(id, now);
+            }
+        }
     }
 
     fn settle(&mut self, appended: Appended) {
@@ -348,28 +403,26 @@ impl Publisher {
     }
 }
 
-/// The lane to send on now; `None` where the exchange has to wait.
-fn choose(
-    log: &Lane,
-    spool: Option<&Lane>,
-    machine: &Machine,
-    pressed: bool,
-    now: Instant,
-) -> Option<LaneName> {
+/// Where an exchange goes on.
+fn choose(log: &Lane, spool: Option<&Lane>, machine: &Machine, pressed: bool, now: Instant) -> Choice {
     let spool_takes = spool.is_some_and(|spool| spool.has_room(now));
     let settled = machine.in_flight() == 0;
     match machine.lane() {
         LaneName::Log => {
             if log.has_room(now) && (log.is_up() || !spool_takes) && !(machine.is_failed() && spool_takes) {
-                return Some(LaneName::Log);
+                return Choice::Send(LaneName::Log);
             }
             let give_up = machine.is_failed() || !log.is_up() || pressed;
-            (settled && spool_takes && give_up).then_some(LaneName::Spool)
+            if settled && spool_takes && give_up { Choice::Send(LaneName::Spool) } else { Choice::Wait }
         }
-        LaneName::Spool if spool_takes => Some(LaneName::Spool),
+        LaneName::Spool if spool_takes => Choice::Send(LaneName::Spool),
         LaneName::Spool => {
             let spool_up = spool.is_some_and(Lane::is_up);
-            (settled && !machine.has_stored() && !spool_up && log.has_room(now)).then_some(LaneName::Log)
+            match settled && !spool_up && log.has_room(now) {
+                false => Choice::Wait,
+                true if machine.has_stored() => Choice::BringBack,
+                true => Choice::Send(LaneName::Log),
+            }
         }
     }
 }

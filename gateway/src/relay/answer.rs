@@ -21,7 +21,7 @@ pub(super) struct Refusal {
 
 impl Refusal {
     /// The call itself is at fault.
-    pub(super) fn refused(status: StatusCode, message: impl ToString) -> Self {
+    pub(super) fn refused(status: StatusCode, message: &impl ToString) -> Self {
         Self { status, outcome: Outcome::Refused, message: message.to_string() }
     }
 }

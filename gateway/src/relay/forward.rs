@@ -7,40 +7,21 @@ use std::task::Poll;
 use std::time::Instant;
 
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
-use http::request::Parts;
-use http::{HeaderMap, Method, Request, Response, StatusCode, Uri, Version};
+use http::{Method, Request, Response, StatusCode, Uri, Version};
 use hyper::body::Incoming;
 use tokio::time::timeout;
-use verbatim_core::model::{Attempt, Outcome, ProviderDialect, RecordMode};
+use verbatim_core::model::{Attempt, Outcome, RecordMode};
 
+use super::admit::{Admitted, Refused};
 use super::answer::{Refusal, stamp};
 use super::answer_body::{InFlight, OnCut, RelayedBody, durable};
-use super::begin::Beginning;
 use super::timers::{TimedOut, Timers};
 use super::{AnswerBody, Peer, Relay, RequestBody, cors};
 use crate::capture::{Call, Stage};
 use crate::config::Provider;
-use crate::route::{Forward, Route, guess_dialect};
-use crate::target::target;
+use crate::headers;
+use crate::route::Route;
 use crate::upstream::{Failure, UpstreamBody};
-use crate::{caller, credentials, headers};
-
-/// A head longer than this is refused: providers refuse it too, and records are kept of heads.
-const HEAD_BYTES: usize = 64 * 1024;
-
-/// A call that may go on.
-pub(super) struct Admitted {
-    pub(super) call: Call,
-    pub(super) provider: Arc<Provider>,
-    pub(super) uri: Uri,
-    pub(super) method: Method,
-    /// The caller's HTTP version.
-    pub(super) version: Version,
-    /// The headers to forward.
-    pub(super) headers: HeaderMap,
-    pub(super) peer: Peer,
-    pub(super) began: Instant,
-}
 
 impl Relay {
     /// Answers a call.
@@ -83,13 +64,14 @@ impl Relay {
         let (method, version) = (head.method.clone(), head.version);
         let admitted = match self.admit(peer, began, head) {
             Ok(admitted) => admitted,
-            Err((call, dialect, refusal)) => {
+            Err(refused) => {
+                let Refused { call, dialect, refusal } = *refused;
                 return self.refuse(call, dialect, &method, version, refusal).await;
             }
         };
         if admitted.call.exchange().is_required() && !self.is_accepted(&admitted.call).await {
             let message = "the call can't be recorded now, and this gateway forwards no call unrecorded";
-            let refusal = Refusal::refused(StatusCode::SERVICE_UNAVAILABLE, message);
+            let refusal = Refusal::refused(StatusCode::SERVICE_UNAVAILABLE, &message);
             let Admitted { call, provider, .. } = admitted;
             return self.refuse(call, provider.dialect, &method, version, refusal).await;
         }
@@ -104,98 +86,6 @@ impl Relay {
         let started = Arc::clone(call.exchange()).durable(Stage::Started);
         let stage = timeout(self.durable_within(), started).await;
         stage.is_ok_and(|stage| matches!(stage, Stage::Started | Stage::Ended))
-    }
-
-    /// Finds out where a call goes and whether it may; either way its record begins here.
-    fn admit(
-        &self,
-        peer: Peer,
-        began: Instant,
-        head: Parts,
-    ) -> Result<Admitted, (Call, ProviderDialect, Refusal)> {
-        let mode = caller::record_mode(&head.headers);
-        let path = head.uri.path();
-        let route = self.routes.find(false, path, &head.headers);
-        let (forward, session) = match route {
-            Route::Forward(forward) => {
-                let session = forward.session;
-                (Ok(forward), session)
-            }
-            Route::Refused { message, session } => (Err(message), session),
-            Route::Own(_) => (Err("this path is the gateway's own".to_owned()), None),
-        };
-        let checked = self.check(&head, &mode, forward);
-        let (provider, uri, refusal) = match checked {
-            Ok((provider, uri)) => (Some(provider), Some(uri), None),
-            Err((provider, refusal)) => (provider, None, Some(refusal)),
-        };
-        let dialect = match &provider {
-            Some(provider) => provider.dialect,
-            None => guess_dialect(path, &head.headers),
-        };
-        let call = self.begin(&Beginning {
-            peer: &peer,
-            began,
-            head: &head,
-            session,
-            // Of a call whose wish can't be read, as little as anybody may have wished.
-            mode: mode.unwrap_or(RecordMode::Off),
-            provider: provider.as_deref(),
-            dialect,
-            uri: uri.as_ref(),
-        });
-        if let Some(refusal) = refusal {
-            return Err((call, dialect, refusal));
-        }
-        let (Some(provider), Some(uri)) = (provider, uri) else {
-            let refusal = Refusal::refused(StatusCode::NOT_FOUND, "no provider takes this call");
-            return Err((call, dialect, refusal));
-        };
-        let Parts { method, uri: asked, version, mut headers, .. } = head;
-        let has_own = credentials::of_caller(&headers, asked.query()).is_some();
-        headers::strip_request(&mut headers);
-        if let Err(error) = credentials::settle(self.policy, &provider, has_own, &mut headers) {
-            return Err((call, dialect, Refusal::refused(StatusCode::UNAUTHORIZED, error)));
-        }
-        for (name, value) in &provider.headers {
-            headers.insert(name.clone(), value.expose().clone());
-        }
-        Ok(Admitted { call, provider, uri, method, version, headers, peer, began })
-    }
-
-    /// The provider and the URI to call there.
-    fn check(
-        &self,
-        head: &Parts,
-        mode: &Result<RecordMode, verbatim_core::model::UnknownWord>,
-        forward: Result<Forward<'_>, String>,
-    ) -> Result<(Arc<Provider>, Uri), (Option<Arc<Provider>>, Refusal)> {
-        let forward = match forward {
-            Ok(forward) => forward,
-            Err(message) => return Err((None, Refusal::refused(StatusCode::NOT_FOUND, message))),
-        };
-        let provider = forward.provider;
-        let refused = |status, message: &dyn std::fmt::Display| {
-            Err((Some(Arc::clone(&provider)), Refusal::refused(status, message)))
-        };
-        if let Err(error) = mode {
-            return refused(StatusCode::BAD_REQUEST, &format!("x-verbatim-record: {error}"));
-        }
-        let path = head.uri.path_and_query().filter(|path| path.as_str().starts_with('/'));
-        let Some(path) = path.filter(|_| head.method != Method::CONNECT) else {
-            let message =
-                "this is no forward proxy: send calls to its own address, with a path such as /v1/...";
-            return refused(StatusCode::METHOD_NOT_ALLOWED, &message);
-        };
-        let size = path.as_str().len() + headers::size(&head.headers);
-        if size > HEAD_BYTES {
-            let message = format!("the request's head has {size} bytes: at most {HEAD_BYTES} are taken");
-            return refused(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, &message);
-        }
-        match target(&provider, forward.path, path) {
-            Ok(uri) => Ok((provider, uri)),
-            Err(error) => refused(StatusCode::BAD_REQUEST, &error),
-        }
     }
 
     /// Forwards a call.

@@ -1,6 +1,7 @@
 //! What happens to one call, from its head to its end.
 
 mod abort;
+mod admit;
 mod answer;
 mod answer_body;
 mod begin;

@@ -13,9 +13,10 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::timeout;
 use verbatim_core::model::{Leg, Outcome};
 
+use super::admit::Admitted;
 use super::answer::stamp;
 use super::answer_body::InFlight;
-use super::forward::{Admitted, NoAnswer};
+use super::forward::NoAnswer;
 use super::timers::{TimedOut, Timers};
 use super::websocket::CloseWatch;
 use super::{AnswerBody, Relay, RequestBody};

@@ -43,11 +43,13 @@ pub(crate) struct ReplayerConfig {
 pub(crate) struct Replayer {
     config: ReplayerConfig,
     progress: HashMap<ExchangeId, Progress>,
+    /// Everything below this was let go.
+    purged: Sequence,
 }
 
 impl Replayer {
     pub(crate) fn new(config: ReplayerConfig) -> Self {
-        Self { config, progress: HashMap::new() }
+        Self { config, progress: HashMap::new(), purged: 1 }
     }
 
     /// Replays until `stop`; what is not replayed by then stays in the spool for the next process.
@@ -94,7 +96,8 @@ impl Replayer {
     async fn round(&mut self) -> PortResult<()> {
         let deliveries = self.config.spool.next(Consumer::Recorder, ENDS).await?;
         if deliveries.is_empty() {
-            return Ok(());
+            // Exchanges can leave the spool another way.
+            return self.tidy().await;
         }
         let ends: Vec<Sequence> = deliveries.iter().map(|delivery| delivery.sequence).collect();
         let replayed = self.replay(deliveries, &ends).await;
@@ -134,8 +137,7 @@ impl Replayer {
             self.config.index.written(plan.end_at);
         }
         self.config.gauges.spooled.fetch_sub(plans.len() as u64, Relaxed);
-        self.config.spool.purge(self.config.index.floor()).await?;
-        self.measure().await
+        self.tidy().await
     }
 
     /// Sends some messages, and saves where they stand now before others are sent.
@@ -241,6 +243,17 @@ impl Replayer {
         self.config.gauges.count_unrecorded(1);
         self.config.index.forget(message.exchange);
         self.config.spool.dead_letter(vec![DeadLetter { sequence, message, reason: reason.to_owned() }]).await
+    }
+
+    /// Lets go of what nobody needs any more.
+    async fn tidy(&mut self) -> PortResult<()> {
+        let floor = self.config.index.floor();
+        if floor > self.purged {
+            self.config.spool.purge(floor).await?;
+            self.purged = floor;
+            self.measure().await?;
+        }
+        Ok(())
     }
 
     async fn measure(&self) -> PortResult<()> {

@@ -21,10 +21,8 @@ pub(super) struct Driver {
     closed: bool,
 }
 
-/// How a call on a connection went.
-pub(super) enum Sent {
-    /// The answer's head came.
-    Answered(Response<UpstreamBody>),
+/// Why a call on a connection got no answer.
+pub(super) enum NotAnswered {
     /// The connection was closed before anything of the call was written.
     Unsent(Box<Request<RequestBody>>),
     /// It broke.
@@ -56,7 +54,7 @@ impl Driver {
         request: Request<RequestBody>,
         origin: &Origin,
         pool: &Arc<Pool>,
-    ) -> Sent {
+    ) -> Result<Response<UpstreamBody>, NotAnswered> {
         // One that the provider closed meanwhile shows it now.
         poll_fn(|cx| {
             self.poll_drive(cx);
@@ -64,7 +62,7 @@ impl Driver {
         })
         .await;
         if !self.is_reusable() {
-            return Sent::Unsent(Box::new(request));
+            return Err(NotAnswered::Unsent(Box::new(request)));
         }
         let mut answer = pin!(self.sender.try_send_request(origin_form(request)));
         let answered = poll_fn(|cx| {
@@ -81,11 +79,11 @@ impl Driver {
             Ok(response) => {
                 let (head, body) = response.into_parts();
                 let body = UpstreamBody::driven(body, self, origin.clone(), Arc::clone(pool));
-                Sent::Answered(Response::from_parts(head, body))
+                Ok(Response::from_parts(head, body))
             }
             Err(mut error) => match error.take_message() {
-                Some(request) => Sent::Unsent(Box::new(request)),
-                None => Sent::Failed(error.into_error()),
+                Some(request) => Err(NotAnswered::Unsent(Box::new(request))),
+                None => Err(NotAnswered::Failed(error.into_error())),
             },
         }
     }
@@ -95,16 +93,16 @@ impl Driver {
 pub(super) async fn send_http2(
     mut sender: http2::SendRequest<RequestBody>,
     mut request: Request<RequestBody>,
-) -> Sent {
+) -> Result<Response<UpstreamBody>, NotAnswered> {
     if sender.ready().await.is_err() {
-        return Sent::Unsent(Box::new(request));
+        return Err(NotAnswered::Unsent(Box::new(request)));
     }
     *request.version_mut() = Version::HTTP_2;
     match sender.try_send_request(request).await {
-        Ok(response) => Sent::Answered(response.map(UpstreamBody::shared)),
+        Ok(response) => Ok(response.map(UpstreamBody::shared)),
         Err(mut error) => match error.take_message() {
-            Some(request) => Sent::Unsent(Box::new(request)),
-            None => Sent::Failed(error.into_error()),
+            Some(request) => Err(NotAnswered::Unsent(Box::new(request))),
+            None => Err(NotAnswered::Failed(error.into_error())),
         },
     }
 }

@@ -22,7 +22,7 @@ pub(crate) use answer::UpstreamBody;
 pub(crate) use failure::{Failure, chain, is_reset};
 
 use self::connect::{Connected, Connector};
-use self::driver::{Driver, Sent};
+use self::driver::{Driver, NotAnswered};
 use self::pool::Pool;
 use crate::relay::RequestBody;
 
@@ -76,14 +76,14 @@ impl Upstream {
                 Channel::Http2(sender) => driver::send_http2(sender, request).await,
             };
             match sent {
-                Sent::Answered(response) => return Ok(response),
-                Sent::Unsent(again) if kept => {
+                Ok(response) => return Ok(response),
+                Err(NotAnswered::Unsent(again)) if kept => {
                     // It was written nowhere, so that another connection may have it.
                     self.pool.forget(&origin);
                     request = *again;
                 }
-                Sent::Unsent(_) => return Err(Failure::ClosedAtOnce),
-                Sent::Failed(error) => return Err(Failure::Call(error)),
+                Err(NotAnswered::Unsent(_)) => return Err(Failure::ClosedAtOnce),
+                Err(NotAnswered::Failed(error)) => return Err(Failure::Call(error)),
             }
         }
     }

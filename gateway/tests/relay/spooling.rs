@@ -111,6 +111,7 @@ async fn a_spool_that_an_earlier_process_left_is_replayed_at_the_start() {
     let (log_memory, spool_memory) = (Arc::clone(&log.memory), Arc::clone(&spool.memory));
     let mut first = Rig::over(log, Some(spool), |config| {
         config.timeouts.acknowledge = Duration::from_millis(200);
+        config.timeouts.drain = Duration::from_millis(100);
     })
     .await;
     first.log.faulty.cut_off();

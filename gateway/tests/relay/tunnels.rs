@@ -56,8 +56,8 @@ async fn frames_pass_both_ways_and_the_close_code_is_noted() {
     assert_eq!(record.request, [sent.concat(), close].concat());
     assert_eq!(record.response, got);
     assert_eq!(entry.response.blake3, Digest::of(&record.response));
-    assert_eq!(record.end.facts.get("websocket_close_code").unwrap(), "1000");
-    assert_eq!(record.end.facts.get("websocket_closed_by").unwrap(), "client");
+    assert_eq!(record.end.facts["websocket_close_code"], "1000");
+    assert_eq!(record.end.facts["websocket_closed_by"], "client");
     let hidden = record.header("sec-websocket-protocol").unwrap();
     assert!(!hidden.contains("sk-hush") && hidden.starts_with("realtime, "), "{hidden}");
 }

@@ -1,0 +1,50 @@
+//! Takes what the spool holds of an exchange to the log, when the spool has no room for the rest of it.
+
+use std::time::Duration;
+
+use tokio::time::timeout;
+use verbatim_core::ports::{CaptureLog, Message, PortError, PortResult, Sequence};
+use verbatim_proto::decode;
+use verbatim_proto::v1::envelope::Message as Body;
+
+/// So many messages are taken at once; each can have half a megabyte.
+const SOME: usize = 16;
+
+/// Sends the spooled messages to the log; gives where they stand there. On an error some may stand there already:
+/// sent again they do no harm.
+pub(super) async fn bring_back(
+    spool: &dyn CaptureLog,
+    log: &dyn CaptureLog,
+    gateway: &str,
+    stored: Vec<Sequence>,
+    wait: Duration,
+) -> PortResult<Vec<Sequence>> {
+    let mut sequences = Vec::with_capacity(stored.len());
+    for some in stored.chunks(SOME) {
+        let messages: Vec<Message> = spool
+            .read(some)
+            .await?
+            .into_iter()
+            .flatten()
+            .filter(|message| !is_carry(message))
+            .map(|message| Message { gateway: gateway.to_owned(), ..message })
+            .collect();
+        if messages.is_empty() {
+            continue;
+        }
+        let appended = timeout(wait, log.append(messages)).await;
+        let appended = appended.map_err(|_| PortError::transient("append", "not confirmed in time"))?;
+        for result in appended {
+            sequences.push(result?);
+        }
+    }
+    Ok(sequences)
+}
+
+/// Whether a message only names what the log holds already.
+fn is_carry(message: &Message) -> bool {
+    decode(message.payload.clone()).is_ok_and(|decoded| match decoded.message {
+        Body::Part(part) => part.pieces.is_empty() && part.heads.is_empty(),
+        Body::Start(_) | Body::End(_) => false,
+    })
+}
