@@ -70,20 +70,6 @@ setInterval(() => {
 // htmx shows answers with an error status nowhere: say that something went wrong.
 document.addEventListener('htmx:sendError', () => toast('…'));
 
-// A call that was still running when its page was opened: look again until it is archived.
-function waitForEnd() {
-  const waiting = document.querySelector('[data-wait]');
-  if (!waiting) return;
-  const source = new EventSource('/api/v1/live');
-  source.addEventListener('archived', (event) => {
-    if (JSON.parse(event.data).id === waiting.dataset.wait) {
-      source.close();
-      location.reload();
-    }
-  });
-}
-
 tellTimeZone();
 startKeys();
 startList();
-waitForEnd();

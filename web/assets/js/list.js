@@ -139,7 +139,6 @@ function arrive(data) {
     const focused = there.contains(document.activeElement);
     there.replaceWith(row);
     if (focused) row.querySelector('.open').focus({ preventScroll: true });
-    if (row.classList.contains('sel') && document.querySelector('#detail [data-wait]')) openBeside(row);
     return;
   }
   if (scroller().scrollTop > 8) {
@@ -165,7 +164,17 @@ function insert(row) {
   row.classList.add('fresh');
   const before = [...list.children].find((other) => other.dataset.id < row.dataset.id);
   list.insertBefore(row, before ?? null);
+  trim(list);
+}
+
+// A list that grows for ever would slow the page down. What goes can be loaded again: the button goes on from there.
+function trim(list) {
+  const button = document.querySelector('#more button');
+  if (!button || list.children.length <= MOST_ROWS) return;
   while (list.children.length > MOST_ROWS) list.lastElementChild.remove();
+  const from = button.getAttribute('hx-get').replace(/cursor=[^&]+/, `cursor=${list.lastElementChild.dataset.id}`);
+  button.setAttribute('hx-get', from);
+  htmx.process(button);
 }
 
 function ended(id) {

@@ -137,8 +137,10 @@ async fn from_archive(app: &App, ask: &Ask, notices: Vec<Notice>) -> PortResult<
         limit: ask.limit,
         ..ListRequest::default()
     };
-    let page = archive.list(request).await?;
-    let total = if ask.count { Some(archive.count(&ask.query.filters, COUNTED).await?) } else { None };
+    let count = async {
+        if ask.count { archive.count(&ask.query.filters, COUNTED).await.map(Some) } else { Ok(None) }
+    };
+    let (page, total) = tokio::try_join!(archive.list(request), count)?;
     let next = page.exchanges.last().map(|exchange| exchange.id).filter(|_| page.more);
     let items =
         page.exchanges.into_iter().map(|exchange| FoundItem { exchange, snippets: Vec::new() }).collect();

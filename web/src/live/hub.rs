@@ -87,9 +87,10 @@ impl Hub {
         calls.take(limit).collect()
     }
 
-    /// One call that is under way.
-    pub(crate) fn running_one(&self, id: ExchangeId) -> Option<Exchange> {
-        self.state().running.get_mut(&id).and_then(|running| running.exchange().cloned())
+    /// Whether a call is under way, or over and not yet seen in the archive.
+    pub(crate) fn is_pending(&self, id: ExchangeId) -> bool {
+        let state = self.state();
+        state.running.contains_key(&id) || state.ended.iter().any(|(ended, _)| *ended == id)
     }
 
     /// Looks on, from behind the event `after` where that is given.

@@ -70,6 +70,8 @@ struct Sum {
     cost: String,
     mark: &'static str,
     bars: Vec<Bar>,
+    /// What the figures are over.
+    label: &'static str,
 }
 
 /// Everything below the query box.
@@ -247,7 +249,9 @@ async fn results(
     }
     let words = !ask.query.text.is_empty();
     let filters = ask.query.filters.clone();
-    let found = match find(app, ask).await {
+    let summed = async { if cursor.is_none() { sum(app, c, span).await } else { None } };
+    let (found, summed) = tokio::join!(find(app, ask), summed);
+    let found = match found {
         Ok(found) => found,
         Err(error) => {
             tracing::warn!(%error, "the list could not be made");
@@ -280,7 +284,7 @@ async fn results(
     if cursor.is_none() {
         r.empty = plain && span.is_none() && r.rows.is_empty() && r.running.is_empty();
         if !r.empty {
-            r.sum = sum(app, c, span).await;
+            r.sum = summed;
         }
     }
     (StatusCode::OK, r)
@@ -311,6 +315,7 @@ fn total(found: &Found) -> String {
 
 /// Sums over the chosen time; over the last day where that is without bounds.
 async fn sum(app: &App, c: &Chrome, span: Option<Duration>) -> Option<Sum> {
+    let label = if span.is_some() { c.t.calls_in_range } else { c.t.calls_of_day };
     let span = span.unwrap_or(Duration::from_secs(24 * 3600));
     let request =
         StatsRequest { range: c.now.minus(span)..c.now, step: step_for(span), model: None, provider: None };
@@ -355,5 +360,6 @@ async fn sum(app: &App, c: &Chrome, span: Option<Duration>) -> Option<Sum> {
         cost: format::cost(t.cost_micros),
         mark: if t.estimated > 0 { " ≈" } else { "" },
         bars: bars.collect(),
+        label,
     })
 }

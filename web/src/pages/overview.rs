@@ -160,11 +160,14 @@ async fn ask(app: &App, c: &Chrome, hours: u64) -> PortResult<Summary> {
     let span = Duration::from_secs(hours * 3600);
     let range = c.now.minus(span)..c.now;
     let request = StatsRequest { range: range.clone(), step: step_for(span), model: None, provider: None };
-    let stats = app.ports.archive.stats(request).await?;
-    let models = app.ports.archive.model_stats(range.clone()).await?;
+    let archive = &app.ports.archive;
+    let (stats, models, failures) = tokio::try_join!(
+        archive.stats(request),
+        archive.model_stats(range.clone()),
+        failures(app, c, range.start)
+    )?;
     let most = models.iter().map(|model| model.totals.calls).max().unwrap_or(1).max(1);
     let health = pipeline(app).await;
-    let failures = failures(app, c, range.start).await?;
     Ok(Summary {
         hours,
         figures: figures_of(&stats.totals),
@@ -261,7 +264,8 @@ fn health_lines(health: &PipelineBody, t: &'static Text) -> Vec<HealthLine> {
     }
     if let Some(archive) = health.archive {
         let mut note = format!("{} {}", format::bytes(archive.bytes), t.on_disk);
-        if archive.captured_bytes > 0 {
+        // Before there is much, files that are laid out in advance say nothing of what a byte takes.
+        if archive.captured_bytes > 32_000_000 {
             let share = archive.bytes as f64 / archive.captured_bytes as f64;
             note = match t.lang {
                 "en" => format!("{note} · {} {}", format::percent(share), t.of_captured),

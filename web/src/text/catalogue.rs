@@ -80,6 +80,7 @@ catalogue! {
     end_of_list: "That is all.", "已显示全部。";
     unavailable: "The archive can't be asked right now", "归档暂时无法访问";
     calls_in_range: "all calls in this time", "该时段内的全部调用";
+    calls_of_day: "all calls of 24 h", "24 小时内的全部调用";
 
     // Columns.
     col_time: "Time", "时间";
@@ -149,7 +150,7 @@ catalogue! {
 
     // Detail.
     pick_one: "Pick an exchange to read it here.", "选择一条记录，在此查看。";
-    still_running: "This call is still running. It opens here when it ends.", "该调用仍在进行，结束后会在此显示。";
+    still_running: "This call is under way. It opens here once it is archived.", "该调用正在进行，归档后会在此显示。";
     no_such: "There is no such exchange", "没有这条记录";
     no_such_hint: "It may not be archived yet, or its time of keeping is over.", "它可能尚未归档，或已超过保留期限。";
     back_to_list: "Back to the list", "返回列表";

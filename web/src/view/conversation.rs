@@ -9,7 +9,7 @@ pub(crate) use place::{Place, words_at};
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
-use verbatim_dialects::{Message, Part, Reading, Role};
+use verbatim_dialects::{Message, Part, Reading, Role, ToolCall};
 
 use self::block::Builder;
 use crate::text::Text;
@@ -46,34 +46,16 @@ pub(crate) struct Conversation<'a> {
     reading: &'a Reading,
     text: &'static Text,
     id: String,
-    /// Results of tools by the call they answer.
-    results: HashMap<&'a str, (usize, usize)>,
+    /// Which result answers which call: message and part of both.
+    results: HashMap<(usize, usize), (usize, usize)>,
     /// Results that are shown with their call.
     joined: HashSet<(usize, usize)>,
 }
 
 impl<'a> Conversation<'a> {
     pub(crate) fn new(reading: &'a Reading, id: impl std::fmt::Display, text: &'static Text) -> Self {
-        let mut results = HashMap::new();
-        for (at, message) in reading.messages.iter().enumerate() {
-            for (part_at, part) in message.parts.iter().enumerate() {
-                if let Part::ToolResult(result) = part
-                    && let Some(call) = result.call_id.as_deref()
-                {
-                    results.entry(call).or_insert((at, part_at));
-                }
-            }
-        }
-        let mut joined = HashSet::new();
-        for message in &reading.messages {
-            for part in &message.parts {
-                if let Part::ToolCall(call) = part
-                    && let Some(place) = call.id.as_deref().and_then(|id| results.get(id))
-                {
-                    joined.insert(*place);
-                }
-            }
-        }
+        let results = join(&reading.messages);
+        let joined = results.values().copied().collect();
         Self { reading, text, id: id.to_string(), results, joined }
     }
 
@@ -114,8 +96,7 @@ impl<'a> Conversation<'a> {
         for at in range {
             let message = &self.reading.messages[at];
             let markdown = message.role == Role::Assistant;
-            let skip = |part_at: usize| self.joined.contains(&(at, part_at));
-            let blocks = self.blocks(&message.parts, &Place::message(at), markdown, builder, &skip);
+            let blocks = self.blocks(&message.parts, Some(at), &Place::message(at), markdown, builder);
             if blocks.is_empty() && !message.parts.is_empty() {
                 continue;
             }
@@ -137,7 +118,7 @@ impl<'a> Conversation<'a> {
         let mut builder = Builder::new(&self.id, self.text);
         let mut turns = Vec::new();
         for (at, choice) in choices.iter().enumerate() {
-            let blocks = self.blocks(&choice.parts, &Place::choice(at), true, &mut builder, &|_| false);
+            let blocks = self.blocks(&choice.parts, None, &Place::choice(at), true, &mut builder);
             if blocks.is_empty() && choice.finish_reason.is_none() {
                 continue;
             }
@@ -160,14 +141,18 @@ impl<'a> Conversation<'a> {
     fn blocks(
         &self,
         parts: &[Part],
+        message: Option<usize>,
         place: &Place,
         markdown: bool,
         builder: &mut Builder,
-        skip: &dyn Fn(usize) -> bool,
     ) -> Vec<Block> {
         const MOST: usize = 60;
         let mut blocks = Vec::new();
-        for (at, part) in parts.iter().enumerate().filter(|(at, _)| !skip(*at)) {
+        for (at, part) in parts.iter().enumerate() {
+            let here = message.map(|message| (message, at));
+            if here.is_some_and(|here| self.joined.contains(&here)) {
+                continue;
+            }
             if at >= MOST {
                 blocks.push(Block::More { parts: parts.len() - at });
                 break;
@@ -175,7 +160,7 @@ impl<'a> Conversation<'a> {
             match part {
                 Part::ToolCall(call) => {
                     let place = place.part(at);
-                    let result = call.id.as_deref().and_then(|id| self.results.get(id)).copied();
+                    let result = here.and_then(|here| self.results.get(&here)).copied();
                     let result = result.and_then(|(message, part)| {
                         let Part::ToolResult(result) = &self.reading.messages[message].parts[part] else {
                             return None;
@@ -233,6 +218,30 @@ impl<'a> Conversation<'a> {
     }
 }
 
+/// Pairs each call of a tool with its result: by id, or where a dialect has none (Gemini) by name and order.
+fn join(messages: &[Message]) -> HashMap<(usize, usize), (usize, usize)> {
+    let mut waiting: Vec<((usize, usize), &ToolCall)> = Vec::new();
+    let mut joined = HashMap::new();
+    for (at, message) in messages.iter().enumerate() {
+        for (part_at, part) in message.parts.iter().enumerate() {
+            match part {
+                Part::ToolCall(call) => waiting.push(((at, part_at), call)),
+                Part::ToolResult(result) => {
+                    let answers = |call: &ToolCall| match (&result.call_id, &call.id) {
+                        (Some(answered), Some(id)) => answered == id,
+                        _ => result.name.as_ref() == Some(&call.name),
+                    };
+                    if let Some(found) = waiting.iter().position(|(_, call)| answers(call)) {
+                        joined.insert(waiting.remove(found).0, (at, part_at));
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+    joined
+}
+
 /// The first words of a message.
 fn summary(parts: &[Part]) -> String {
     let text = parts.iter().find_map(|part| match part {
@@ -251,7 +260,7 @@ fn summary(parts: &[Part]) -> String {
 #[cfg(test)]
 mod tests {
     use verbatim_core::model::Dialect;
-    use verbatim_dialects::{Choice, ToolCall, ToolResult};
+    use verbatim_dialects::{Choice, ToolResult};
 
     use super::*;
     use crate::text::EN;
@@ -279,6 +288,22 @@ mod tests {
             panic!("{shown:?}")
         };
         assert_eq!(blocks.len(), 1);
+    }
+
+    #[test]
+    fn without_ids_calls_and_results_are_paired_by_name_in_order() {
+        let call = |name: &str| Part::ToolCall(ToolCall { name: name.into(), ..ToolCall::default() });
+        let result =
+            |name: &str| Part::ToolResult(ToolResult { name: Some(name.into()), ..ToolResult::default() });
+        let messages = [
+            Message::new(Role::Assistant, vec![call("a"), call("b"), call("a")]),
+            Message::new(Role::User, vec![result("b"), result("a"), result("a"), result("c")]),
+        ];
+        let pairs = join(&messages);
+        assert_eq!(pairs[&(0, 0)], (1, 1));
+        assert_eq!(pairs[&(0, 1)], (1, 0));
+        assert_eq!(pairs[&(0, 2)], (1, 2));
+        assert_eq!(pairs.len(), 3);
     }
 
     #[test]

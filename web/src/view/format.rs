@@ -97,7 +97,7 @@ pub(crate) fn bytes(bytes: u64) -> String {
 pub(crate) fn percent(share: f64) -> String {
     let percent = share * 100.0;
     if share >= 1.0 {
-        "100 %".to_owned()
+        format!("{percent:.0} %")
     } else if percent > 99.9 {
         "99.9 %".to_owned()
     } else if share > 0.0 && percent < 0.1 {

@@ -151,7 +151,7 @@ fn answered(item: &FoundItem) -> (Vec<Fragment>, bool) {
     }
     let exchange = &item.exchange;
     match exchange.error.as_deref() {
-        Some(error) if !error.is_empty() => (plain(error), exchange.outcome.is_failure()),
+        Some(error) if !error.is_empty() => (plain(error), state_class(exchange.outcome) == "bad"),
         _ => (plain(&exchange.answered_preview), false),
     }
 }

@@ -18,7 +18,7 @@ pub struct Site {
     pub base: String,
     client: Client,
     stop: CancellationToken,
-    _tasks: JoinSet<std::io::Result<()>>,
+    tasks: JoinSet<std::io::Result<()>>,
 }
 
 impl Site {
@@ -43,7 +43,7 @@ impl Site {
             .timeout(Duration::from_secs(20))
             .build()
             .unwrap();
-        Self { world, base, client, stop, _tasks: tasks }
+        Self { world, base, client, stop, tasks }
     }
 
     pub async fn send(&self, method: Method, path: &str, headers: &[(&str, &str)], body: &str) -> Response {
@@ -72,6 +72,12 @@ impl Site {
         let response = self.get(path).await;
         assert_eq!(response.status(), 200, "{path}");
         response.text().await.unwrap()
+    }
+
+    /// Tells it to stop, and waits until it has.
+    pub async fn stopped(&mut self) {
+        self.stop.cancel();
+        self.tasks.join_next().await.unwrap().unwrap().unwrap();
     }
 
     pub fn add(&self, builder: ExchangeBuilder) -> ExchangeId {

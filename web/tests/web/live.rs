@@ -138,6 +138,30 @@ async fn who_comes_back_gets_what_it_missed() {
 }
 
 #[tokio::test]
+async fn onlookers_do_not_keep_the_role_from_stopping() {
+    let mut site = Site::new().await;
+    ready(&site).await;
+    let mut events = Events::open(&site, "/api/v1/live", &[]).await;
+    site.world.live.miss(1);
+    assert_eq!(events.next().await.name, "missed");
+    let stopped = tokio::time::timeout(Duration::from_secs(10), site.stopped()).await;
+    assert!(stopped.is_ok());
+}
+
+#[tokio::test]
+async fn a_call_that_is_over_and_not_archived_yet_is_waited_for() {
+    let site = Site::new().await;
+    ready(&site).await;
+    let record = chat("a", "b").build();
+    let id = record.exchange.id;
+    let response = site.get(&format!("/exchanges/{id}")).await;
+    assert_eq!(response.status(), 404);
+    assert!(response.text().await.unwrap().contains("under way"));
+    site.world.add(record);
+    assert_eq!(site.get(&format!("/exchanges/{id}")).await.status(), 200);
+}
+
+#[tokio::test]
 async fn a_hole_in_the_log_is_told() {
     let site = Site::new().await;
     ready(&site).await;

@@ -1,6 +1,6 @@
 //! Whether a filter holds of an exchange that is at hand: what a store does in its own language.
 
-use super::super::{Exchange, Outcome};
+use super::super::Exchange;
 use super::{Condition, Field, Filter, Pattern};
 
 impl Pattern {
@@ -105,13 +105,6 @@ fn is(field: Field, exchange: &Exchange) -> Option<bool> {
                 || exchange.status.is_some_and(|status| status >= 400),
         ),
         _ => None,
-    }
-}
-
-impl Outcome {
-    /// Whether the call ended, and not as it should have.
-    pub fn is_failure(self) -> bool {
-        !matches!(self, Self::Running | Self::Completed)
     }
 }
 

@@ -1,13 +1,20 @@
 //! One exchange: the conversation, the bytes, the heads, the timing.
 
+mod figures;
+mod heads;
+
+use std::time::Duration;
+
 use askama::Template;
 use axum::extract::{Path, Query, State};
 use axum::response::Response;
 use http::{HeaderMap, StatusCode, Uri};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
-use verbatim_core::model::{Attempt, Exchange, ExchangeId, Headers, Leg, RecordMode};
+use verbatim_core::model::{Exchange, ExchangeId, Leg, RecordMode};
 
+use self::figures::figures;
+use self::heads::{AttemptView, HeadersView, heads};
 use super::{Chrome, asks_for, html_with};
 use crate::reading::{self, Loaded};
 use crate::state::{App, Shared};
@@ -18,6 +25,9 @@ use crate::view::leg::{LegView, legs};
 use crate::view::row::{outcome, state_class, tag};
 use crate::view::timeline::{TimelineView, draw};
 use crate::view::{format, leg};
+
+/// So long after it began an exchange that is not archived is waited for.
+const YOUNG: Duration = Duration::from_secs(20);
 
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct Wanted {
@@ -84,21 +94,6 @@ struct Head {
     cost: String,
     mark: &'static str,
     error: Option<String>,
-}
-
-struct HeadersView {
-    title: &'static str,
-    line: String,
-    headers: Vec<(String, String, bool)>,
-    trailers: Vec<(String, String, bool)>,
-}
-
-struct AttemptView {
-    provider: String,
-    url: String,
-    result: String,
-    failed: bool,
-    times: String,
 }
 
 /// What stands below the tabs.
@@ -198,7 +193,9 @@ pub(super) async fn page(
     let loaded = match reading::load(&app, id).await {
         Ok(Some(loaded)) => loaded,
         Ok(None) => {
-            let running = app.hub.running_one(id).map(|_| id.to_string());
+            // One that was minted a moment ago may have ended and not be archived yet.
+            let young = c.now.since(id.time()) < YOUNG;
+            let running = (young || app.hub.is_pending(id)).then(|| id.to_string());
             let (title, hint) = match &running {
                 Some(_) => (c.t.streaming, c.t.still_running),
                 None => (c.t.no_such, c.t.no_such_hint),
@@ -313,115 +310,4 @@ fn cut(text: &str, most: usize) -> String {
         return text.to_owned();
     }
     format!("{}…", &text[..crate::error::floor(text, most)])
-}
-
-/// Name and value of every figure that is known.
-fn figures(t: &'static Text, loaded: &Loaded) -> Vec<(&'static str, String)> {
-    let exchange = &loaded.exchange;
-    let usage = &exchange.usage;
-    let mut out: Vec<(&'static str, String)> = Vec::new();
-    let mut add = |name, value: Option<String>| out.extend(value.map(|value| (name, value)));
-    add(t.tokens, tokens(t, exchange));
-    add(
-        t.cost_of,
-        exchange.cost_micros.map(|micros| {
-            let from = match exchange.price_version.as_deref() {
-                Some("provider") => format!(" · {}", t.cost_stated),
-                Some(version) => format!(" · {} {version}", t.prices_of),
-                None => String::new(),
-            };
-            format!("{}{}{from}", format::cost(micros), format::mark(usage))
-        }),
-    );
-    let equal =
-        loaded.bodies.stored().all(|body| matches!(body.info.leg, Leg::ClientRequest | Leg::ClientResponse));
-    add(
-        t.relay,
-        exchange.relay_us.map(|us| {
-            let equal = if equal { format!(" · {}", t.all_equal) } else { String::new() };
-            format!("{} {}{equal}", format::duration(us), t.added)
-        }),
-    );
-    add(t.finish, exchange.finish_reason.clone());
-    add(t.dialect, Some(format!("{} · {}", exchange.dialect, exchange.provider)));
-    add(t.path, Some(format!("{} {}", exchange.method, exchange.path)));
-    add(t.request_id, exchange.provider_request_id.clone());
-    add(t.trace, exchange.trace_id.clone());
-    add(t.client, exchange.caller.client_address.clone());
-    add(t.tags, Some(exchange.tags.join(", ")).filter(|tags| !tags.is_empty()));
-    out
-}
-
-fn tokens(t: &Text, exchange: &Exchange) -> Option<String> {
-    let usage = &exchange.usage;
-    let input = usage.input_tokens?;
-    let mut inside = Vec::new();
-    for (count, word) in [(usage.cache_read_tokens, t.cached), (usage.cache_write_tokens, t.cache_written)] {
-        inside
-            .extend(count.filter(|count| *count > 0).map(|count| format!("{} {word}", format::count(count))));
-    }
-    let inside = if inside.is_empty() { String::new() } else { format!(" ({})", inside.join(", ")) };
-    let reasoning = usage.reasoning_tokens.filter(|count| *count > 0);
-    let reasoning = reasoning
-        .map(|count| format!(" ({} {})", format::count(count), t.reasoning_tokens))
-        .unwrap_or_default();
-    let from = if format::mark(usage).is_empty() { t.from_provider } else { t.estimated };
-    Some(format!(
-        "{} {}{inside} · {} {}{reasoning} · {from}{}",
-        format::count(input),
-        t.input,
-        format::count_or(usage.output_tokens),
-        t.output,
-        format::mark(usage)
-    ))
-}
-
-fn heads(t: &'static Text, loaded: &Loaded) -> Body {
-    let heads = &loaded.heads;
-    let request = HeadersView {
-        title: t.request,
-        line: format!("{} {} {}", loaded.exchange.method, loaded.exchange.path, heads.request.version),
-        headers: pairs(&heads.request.headers),
-        trailers: pairs(&heads.request.trailers),
-    };
-    let response = heads.response.as_ref().map(|head| HeadersView {
-        title: t.response,
-        line: format!(
-            "{} {}",
-            head.version,
-            head.status.map(|status| status.to_string()).unwrap_or_default()
-        ),
-        headers: pairs(&head.headers),
-        trailers: pairs(&head.trailers),
-    });
-    Body::Headers {
-        heads: std::iter::once(request).chain(response).collect(),
-        attempts: heads.attempts.iter().map(attempt).collect(),
-        notes: heads.notes.clone(),
-        facts: heads.facts.clone().into_iter().collect(),
-    }
-}
-
-/// Name, value, and whether the value is redacted.
-fn pairs(headers: &Headers) -> Vec<(String, String, bool)> {
-    let shown = headers.iter().map(|(name, value)| {
-        let value = String::from_utf8_lossy(value);
-        (name.to_owned(), cut(&value, 4 * 1024), value.contains("redacted:"))
-    });
-    shown.collect()
-}
-
-fn attempt(attempt: &Attempt) -> AttemptView {
-    let ended = attempt.ended_us.map(|ended| format!(" – {}", format::duration(ended))).unwrap_or_default();
-    AttemptView {
-        provider: attempt.provider.clone(),
-        url: attempt.url.clone(),
-        result: match (&attempt.error, attempt.status) {
-            (Some(error), _) => error.clone(),
-            (None, Some(status)) => status.to_string(),
-            (None, None) => format::UNKNOWN.to_owned(),
-        },
-        failed: attempt.error.is_some() || attempt.status.is_some_and(|status| status >= 400),
-        times: format!("{}{ended}", format::duration(attempt.started_us)),
-    }
 }
