@@ -72,5 +72,7 @@ fn tidy(shared: &Shared) {
             // It stays in its write-ahead log, and can be read there.
             tracing::warn!(%error, file = %segment.path().display(), "could not write a log file back");
         }
+        // A long backlog is many files: those that nobody reads need no handles.
+        segment.close();
     }
 }

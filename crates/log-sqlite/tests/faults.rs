@@ -260,7 +260,9 @@ async fn a_full_log_refuses_what_does_not_fit_and_takes_it_once_there_is_room() 
         let last = *written.last().unwrap();
         log.purge(last + 1).await.unwrap();
         let before = written.len();
+        let began = std::time::Instant::now();
         while written.len() < before + 40 {
+            assert!(began.elapsed() < Duration::from_secs(30), "there is no room again");
             match log.append(vec![end(0)]).await.remove(0) {
                 Ok(sequence) => written.push(sequence),
                 Err(error) => assert!(error.is_transient(), "{error}"),
