@@ -18,6 +18,7 @@ use crate::config::{CaptureMode, ConfigError, GatewayConfig};
 use crate::credentials::Policy;
 use crate::health::{Gauges, HealthHandle};
 use crate::heartbeat;
+use crate::metrics::PipelineMetrics;
 use crate::publish::{Publisher, PublisherConfig};
 use crate::redact::Redactor;
 use crate::relay::Relay;
@@ -25,8 +26,8 @@ use crate::route::Routes;
 use crate::spool::{Replayer, ReplayerConfig, SpoolIndex, watch_disk};
 use crate::upstream::Upstream;
 
-/// How often unused connections to providers are looked at.
-const TIDY: Duration = Duration::from_secs(10);
+/// How often unused connections to providers are looked at, and the pipeline's state is shown.
+const TIDY: Duration = Duration::from_secs(1);
 /// How often a drain looks if calls are over.
 const DRAIN_LOOK: Duration = Duration::from_millis(5);
 /// Connections that were told to close have so long to do so.
@@ -136,11 +137,13 @@ impl Gateway {
         let listening = async {
             acceptor.run(listener).await;
         };
+        let metrics = PipelineMetrics::new(Arc::clone(&relay.gauges));
         let tidying = async {
             let mut ticks = tokio::time::interval(TIDY);
             loop {
                 ticks.tick().await;
                 relay.upstream.tidy();
+                metrics.show();
             }
         };
         tokio::select! {

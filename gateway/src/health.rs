@@ -47,13 +47,13 @@ impl Gauges {
     /// Counts bytes of recorded calls that are given up.
     pub(crate) fn count_lost(&self, bytes: u64) {
         self.lost_bytes.fetch_add(bytes, Relaxed);
-        metrics::counter!("verbatim_lost_bytes_total").increment(bytes);
+        ::metrics::counter!("verbatim_lost_bytes_total").increment(bytes);
     }
 
     /// Counts calls that can't be recorded at all.
     pub(crate) fn count_unrecorded(&self, calls: u64) {
         self.unrecorded.fetch_add(calls, Relaxed);
-        metrics::counter!("verbatim_calls_unrecorded_total").increment(calls);
+        ::metrics::counter!("verbatim_calls_unrecorded_total").increment(calls);
     }
 }
 

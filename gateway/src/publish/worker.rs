@@ -19,6 +19,7 @@ use super::machine::{FLUSH_AFTER, Machine, Outgoing};
 use super::return_path::bring_back;
 use crate::capture::{Event, Queue, Queued, Stage};
 use crate::health::Gauges;
+use crate::metrics::CallMetrics;
 use crate::spool::{SPOOLED, SpoolIndex};
 
 /// Events gather for so long before they are looked at: an append of many messages costs little more than one of
@@ -60,6 +61,7 @@ pub(crate) struct Publisher {
     log: Lane,
     spool: Option<Lane>,
     appends: FuturesUnordered<BoxFuture<'static, Done>>,
+    metrics: CallMetrics,
     events: Vec<Queued>,
 }
 
@@ -105,6 +107,7 @@ impl Publisher {
             log,
             spool,
             appends: FuturesUnordered::new(),
+            metrics: CallMetrics::new(),
             events: Vec::new(),
         }
     }
@@ -161,6 +164,9 @@ impl Publisher {
         self.config.queue.take(&mut events);
         for Queued { exchange, event } in events.drain(..) {
             let id = exchange.id();
+            if let Event::End(end) = &event {
+                self.metrics.ended(end);
+            }
             if let Event::Start(facts) = event {
                 let machine = Machine::new(exchange, Arc::clone(&self.config.gateway), facts);
                 self.machines.insert(id, Tracked { machine, is_ready: false, is_timed: false });

@@ -5,6 +5,7 @@ mod support;
 
 mod aborts;
 mod failing_log;
+mod http2;
 mod memory;
 mod own;
 mod passing;

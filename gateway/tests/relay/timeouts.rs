@@ -63,8 +63,8 @@ async fn a_stream_that_falls_silent_is_cut_and_never_looks_whole() {
 
 #[tokio::test]
 async fn a_stream_that_goes_on_is_not_idle_however_long_it_is() {
-    let rig = Rig::with(|config| config.timeouts.idle = SHORT).await;
-    let headers = [("x-mock", "chunks=12; chunk-delay=40ms; flush")];
+    let rig = Rig::with(|config| config.timeouts.idle = SHORT * 8).await;
+    let headers = [("x-mock", "chunks=16; chunk-delay=100ms; flush")];
     let answer = post(rig.address, "/v1/chat/completions", &headers, STREAM.as_bytes()).await;
     assert_eq!(answer.after, After::Whole);
     assert_eq!(rig.record().await.outcome(), Outcome::Completed);

@@ -1,0 +1,91 @@
+//! HTTP/2 without TLS on the caller's side.
+
+use bytes::Bytes;
+use http::{Method, Request, StatusCode, Version};
+use http_body_util::{BodyExt, Full};
+use hyper::client::conn::http2::{SendRequest, handshake};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+use verbatim_core::model::Outcome;
+use verbatim_mock_provider::{Digest, Ending};
+
+use crate::support::{Rig, soon};
+
+const STREAM: &str = r#"{"model":"m","stream":true,"messages":[{"role":"user","content":"hello"}]}"#;
+
+async fn connect(rig: &Rig, tasks: &mut JoinSet<()>) -> SendRequest<Full<Bytes>> {
+    let stream = TcpStream::connect(rig.address).await.unwrap();
+    let (sender, connection) = handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
+    tasks.spawn(async move {
+        // Its end is the test's end.
+        let _ = connection.await;
+    });
+    sender
+}
+
+fn request(id: &str, directives: &str) -> Request<Full<Bytes>> {
+    Request::builder()
+        .method(Method::POST)
+        .uri("http://relay.example/v1/chat/completions?a=1")
+        .header("x-mock-id", id)
+        .header("x-mock", directives)
+        .body(Full::from(STREAM))
+        .unwrap()
+}
+
+#[tokio::test]
+async fn calls_pass_side_by_side_on_one_connection() {
+    let rig = Rig::start().await;
+    let mut tasks = JoinSet::new();
+    let sender = connect(&rig, &mut tasks).await;
+    let mut calls = JoinSet::new();
+    for index in 0..20 {
+        let mut sender = sender.clone();
+        calls.spawn(async move {
+            let id = format!("h{index}");
+            let answer = sender.send_request(request(&id, "chunks=9; chunk-delay=5ms; flush")).await.unwrap();
+            assert_eq!((answer.status(), answer.version()), (StatusCode::OK, Version::HTTP_2));
+            assert!(answer.headers().contains_key("x-verbatim-id"));
+            (id, answer.into_body().collect().await.unwrap().to_bytes())
+        });
+    }
+    while let Some(call) = soon(calls.join_next()).await {
+        let (id, body) = call.unwrap();
+        let entry = rig.mock.ledger().wait_for_id(&id).await;
+        assert_eq!(entry.target, "/v1/chat/completions?a=1");
+        assert_eq!(entry.response.blake3, Digest::of(&body));
+        assert_eq!(entry.request_headers.get("host"), Some(rig.mock.address().to_string().as_str()));
+    }
+    let records = rig.records(20).await;
+    assert!(records.iter().all(|record| record.outcome() == Outcome::Completed));
+    assert!(records.iter().all(|record| record.start.version == "HTTP/2.0"));
+}
+
+#[tokio::test]
+async fn a_call_that_breaks_off_leaves_the_others_alone() {
+    let rig = Rig::start().await;
+    let mut tasks = JoinSet::new();
+    let mut sender = connect(&rig, &mut tasks).await;
+    let whole = sender.send_request(request("whole", "chunks=20; chunk-delay=10ms; flush")).await.unwrap();
+    let reset = sender.send_request(request("reset", "chunks=9; reset-after=3; flush")).await.unwrap();
+    assert!(soon(reset.into_body().collect()).await.is_err(), "a cut answer never looks whole");
+    let left = sender.send_request(request("left", "chunks=9; hang-after=3; flush")).await.unwrap();
+    drop(left);
+    assert_eq!(soon(rig.mock.ledger().wait_for_id("left")).await.ending, Ending::PeerLeft);
+    let body = soon(whole.into_body().collect()).await.unwrap().to_bytes();
+    assert_eq!(rig.mock.ledger().wait_for_id("whole").await.response.blake3, Digest::of(&body));
+    let mut outcomes: Vec<_> = rig
+        .records(3)
+        .await
+        .iter()
+        .map(|record| (record.header("x-mock-id").unwrap(), record.outcome()))
+        .collect();
+    outcomes.sort();
+    let expected = [
+        ("left", Outcome::ClientAborted),
+        ("reset", Outcome::UpstreamAborted),
+        ("whole", Outcome::Completed),
+    ];
+    assert_eq!(outcomes, expected.map(|(id, outcome)| (id.to_owned(), outcome)));
+}
