@@ -110,6 +110,7 @@ pub(crate) async fn pipeline(app: &App) -> PipelineBody {
     };
     let archived_up_to = match &log {
         Some(log) if log.ends_pending == 0 && archive.is_some() => Some(app.ports.clock.now()),
+        None if archive.is_some_and(|archive| archive.exchanges == 0) => Some(app.ports.clock.now()),
         _ => newest_archived(app).await,
     };
     let gateway = app.ports.health.gateway();
