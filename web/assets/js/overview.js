@@ -73,7 +73,11 @@ function make(element, spec, data) {
     padding: [10, 4, 0, 0],
     cursor: { y: false, points: { show: false }, drag: { x: false, y: false } },
     legend: { show: false },
-    scales: { y: { range: (_, __, max) => [0, max > 0 ? max * 1.08 : 1] } },
+    scales: {
+      // A bar stands to the right of its moment: the newest one needs its stretch, too.
+      x: { range: (plot, min, max) => [min, max + (plot.data[0][1] - plot.data[0][0] || 0)] },
+      y: { range: (_, __, max) => [0, max > 0 ? max * 1.08 : 1] },
+    },
     axes: [
       { ...axis, size: 26, grid: { show: false }, values: (_, splits, __, ___, step) => splits.map((at) => label(at, step)) },
       { ...axis, size: 46, values: (_, splits) => splits.map((value) => spec.format(value)) },
@@ -85,7 +89,8 @@ function make(element, spec, data) {
       width: series.stroke ? 1.6 : 0,
       paths: series.paths,
       spanGaps: true,
-      points: { show: false },
+      // A moment whose neighbours are empty has no line to be seen by.
+      points: { show: Boolean(series.stroke), size: 4, fill: series.stroke ? colour(series.stroke) : undefined },
     }))],
     hooks: { setCursor: [(plot) => legend(element, spec, plot, plot.cursor.idx)] },
   };
