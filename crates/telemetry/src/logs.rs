@@ -28,7 +28,9 @@ pub struct Level(String);
 
 /// Text that is no log level.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("not a log level: expected error, warn, info, debug, trace, off, or directives such as info,verbatim_gateway=debug, got {0:?}")]
+#[error(
+    "not a log level: expected error, warn, info, debug, trace, off, or directives such as info,verbatim_gateway=debug, got {0:?}"
+)]
 pub struct InvalidLevel(String);
 
 impl Default for Level {

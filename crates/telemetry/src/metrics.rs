@@ -10,8 +10,18 @@ const SECONDS: &[f64] = &[
 ];
 
 /// Upper bounds for what is measured in bytes: 256 bytes to 64 MiB.
-const BYTES: &[f64] =
-    &[256.0, 1024.0, 4096.0, 16_384.0, 65_536.0, 262_144.0, 1_048_576.0, 4_194_304.0, 16_777_216.0, 67_108_864.0];
+const BYTES: &[f64] = &[
+    256.0,
+    1024.0,
+    4096.0,
+    16_384.0,
+    65_536.0,
+    262_144.0,
+    1_048_576.0,
+    4_194_304.0,
+    16_777_216.0,
+    67_108_864.0,
+];
 
 /// Metrics could not be set up.
 #[derive(Debug, thiserror::Error)]
