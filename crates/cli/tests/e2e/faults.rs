@@ -1,17 +1,14 @@
 //! Load, aborts, resets, large bodies, kills: client, ledger and archive agree afterwards.
-#![expect(clippy::print_stderr, reason = "a test says how many calls it excused")]
-
-mod judge;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use judge::calls::{Call, large, mixed};
-use judge::client::{Seen, make_all};
-use judge::relay::Relay;
-use judge::verdict::{Archived, Trial, Verdict, open_exchanges, read_archive};
+use crate::calls::{Call, large, mixed};
+use crate::client::{Seen, make_all};
+use crate::relay::Relay;
+use crate::verdict::{Archived, Trial, Verdict, open_exchanges, read_archive};
 use verbatim_mock_provider::{Config, Detail, LedgerOptions, MockProvider};
 
 const CONNECTIONS: usize = 64;

@@ -1,14 +1,11 @@
 //! Recorded provider traffic through the relay: what comes back and what is archived are the recorded bytes, and the
 //! record's model, usage and finish are those of the recording.
-#![expect(clippy::print_stderr, reason = "a test that finds no recordings says so")]
-
-mod judge;
 
 use std::path::PathBuf;
 
+use crate::relay::Relay;
+use crate::verdict::{open_exchanges, read_archive};
 use base64::Engine as _;
-use judge::relay::Relay;
-use judge::verdict::{open_exchanges, read_archive};
 use serde_json::Value;
 use verbatim_mock_provider::{Config, MockProvider};
 
