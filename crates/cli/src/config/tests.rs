@@ -150,9 +150,12 @@ fn an_invalid_value_is_named_with_its_key_its_place_and_what_was_expected() {
     assert!(message.contains(expected), "{message}");
 }
 
+/// A file, the environment's variables, and what is complained of.
+type Case<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a str);
+
 #[test]
 fn an_unknown_key_is_refused_with_the_one_that_was_meant() {
-    let cases: &[(&str, &[(&str, &str)], &str)] = &[
+    let cases: &[Case<'_>] = &[
         (
             "[gateway]\nlisten = '127.0.0.1:1'\nlistn = 'x'",
             &[],
