@@ -107,13 +107,6 @@ impl Relay {
         let status = tokio::task::spawn_blocking(move || child.wait()).await.unwrap().unwrap();
         assert!(status.success(), "verbatim ended with {status}");
     }
-
-    /// What the API answers.
-    pub(crate) async fn get(&self, path: &str) -> serde_json::Value {
-        let http = reqwest::Client::builder().no_proxy().build().unwrap();
-        let text = http.get(format!("{}{path}", self.web())).send().await.unwrap().text().await.unwrap();
-        serde_json::from_str(&text).unwrap_or_else(|error| panic!("{path}: {error}: {text}"))
-    }
 }
 
 impl Drop for Relay {
