@@ -13,7 +13,7 @@ use verbatim_proto::delta_encode;
 use verbatim_proto::v1::{End, LegSummary};
 
 async fn body(archive: &Arc<dyn Archive>, id: ExchangeId, leg: Leg) -> Bytes {
-    archive.body(id, leg).await.unwrap().map(|body| body.bytes).unwrap_or_default()
+    archive.body(id, leg).await.expect("a readable archive").map(|body| body.bytes).unwrap_or_default()
 }
 
 #[tokio::test]
