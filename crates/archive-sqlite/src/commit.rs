@@ -102,7 +102,7 @@ impl Engine {
                     StoredBody { info: checked(&body), timeline: body.timeline, manifest }
                 });
                 let heads = Heads { bodies: stored.collect(), heads: record.heads, bucket };
-                let heads = squeezer.pack(&encode_heads(&heads))?;
+                let heads = squeezer.pack_heads(&encode_heads(&heads))?;
                 Ok(Row {
                     exchange: record.exchange,
                     heads,

@@ -30,7 +30,6 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use async_trait::async_trait;
-use rusqlite::OptionalExtension;
 use verbatim_core::model::query::Filter;
 use verbatim_core::model::{
     Exchange, ExchangeHeads, ExchangeId, Leg, LegBody, ModelStats, Rank, Stats, Timestamp,
@@ -39,16 +38,19 @@ use verbatim_core::ports::{
     Archive, ArchiveHealth, Clock, Commit, Committed, Erased, ListRequest, OpenExchange, OutboxEntry, Page,
     PortError, PortResult, Retention, Sequence, StatsRequest,
 };
-use verbatim_sqlite::{Doing, Options, WriterOptions};
+use verbatim_sqlite::{Options, WriterOptions};
 
 use bodies::{Buckets, read_body};
 use encoding::{Heads, decode_heads};
 use records::outbox::Claims;
-use records::{Records, Table, columns, open_exchanges, outbox, state};
+use records::{Records, open_exchanges, outbox, state};
 use squeeze::Squeezers;
 
 /// What a reader of an exchange is told whose bodies retention deleted.
 const BODIES_DELETED: &str = "bodies deleted by retention";
+
+/// Bodies are read side by side by so many.
+const BODY_READS: usize = 4;
 
 /// How the archive works.
 #[derive(Debug, Clone, Default)]
@@ -72,6 +74,8 @@ struct Engine {
     clock: Arc<dyn Clock>,
     /// Held shared while records that refer to blocks are written, exclusively while files of blocks are deleted.
     buckets_kept: RwLock<()>,
+    /// Bodies may be large: only so many are in memory at a time.
+    body_reads: tokio::sync::Semaphore,
     /// Retention and backup take turns.
     maintenance: tokio::sync::Mutex<()>,
 }
@@ -101,6 +105,7 @@ impl SqliteArchive {
             squeezers: Squeezers::default(),
             clock,
             buckets_kept: RwLock::default(),
+            body_reads: tokio::sync::Semaphore::new(BODY_READS),
             maintenance: tokio::sync::Mutex::default(),
         };
         Ok(Self { engine: Arc::new(engine) })
@@ -141,23 +146,17 @@ impl Engine {
         self.buckets_kept.write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A record, from wherever it is. Blocks its thread.
-    fn find(&self, id: ExchangeId) -> PortResult<Option<(Exchange, Heads)>> {
-        let found = self.records.readers.run_blocking(|connection| {
-            for table in [Table::Exchange, Table::Stray] {
-                let mut select = connection.prepare_cached(table.select()).doing("read an exchange")?;
-                let found = select.query_row([id.as_bytes()], columns::read).optional();
-                if let Some(found) = found.doing("read an exchange")? {
-                    return Ok(Some(found));
-                }
-            }
-            Ok(None)
-        })?;
-        let Some((exchange, packed)) = found else { return Ok(None) };
-        let damaged =
-            |error| PortError::permanent(format_args!("the heads of exchange {id} are damaged"), error);
-        let unpacked = self.squeezers.with(|squeezer| squeezer.unpack(&packed).map_err(damaged))?;
-        Ok(Some((exchange, decode_heads(&unpacked).map_err(damaged)?)))
+    /// A record, from wherever it is.
+    async fn find(self: &Arc<Self>, id: ExchangeId) -> PortResult<Option<(Exchange, Heads)>> {
+        let engine = Arc::clone(self);
+        let found = self.records.readers.run(move |connection| {
+            let Some((exchange, packed)) = records::find(connection, id)? else { return Ok(None) };
+            let damaged =
+                |error| PortError::permanent(format_args!("the heads of exchange {id} are damaged"), error);
+            let unpacked = engine.squeezers.with(|squeezer| squeezer.unpack(&packed).map_err(damaged))?;
+            Ok(Some((exchange, decode_heads(&unpacked).map_err(damaged)?)))
+        });
+        found.await
     }
 }
 
@@ -201,15 +200,11 @@ impl Archive for SqliteArchive {
     }
 
     async fn get(&self, id: ExchangeId) -> PortResult<Option<(Exchange, ExchangeHeads)>> {
-        self.engine
-            .blocking(move |engine| {
-                let Some((exchange, mut stored)) = engine.find(id)? else { return Ok(None) };
-                if !stored.bodies.is_empty() && engine.buckets.is_deleted(stored.bucket) {
-                    stored.heads.notes.push(BODIES_DELETED.to_owned());
-                }
-                Ok(Some((exchange, stored.heads)))
-            })
-            .await
+        let Some((exchange, mut stored)) = self.engine.find(id).await? else { return Ok(None) };
+        if !stored.bodies.is_empty() && self.engine.buckets.is_deleted(stored.bucket) {
+            stored.heads.notes.push(BODIES_DELETED.to_owned());
+        }
+        Ok(Some((exchange, stored.heads)))
     }
 
     async fn get_many(&self, ids: &[ExchangeId]) -> PortResult<Vec<Exchange>> {
@@ -221,16 +216,12 @@ impl Archive for SqliteArchive {
     }
 
     async fn body(&self, id: ExchangeId, leg: Leg) -> PortResult<Option<LegBody>> {
-        self.engine
-            .blocking(move |engine| {
-                let Some((_, stored)) = engine.find(id)? else { return Ok(None) };
-                let body = stored.bodies.into_iter().find(|body| body.info.leg == leg);
-                match body {
-                    Some(body) => read_body(&engine.buckets, &engine.squeezers, id, stored.bucket, body),
-                    None => Ok(None),
-                }
-            })
-            .await
+        let Some((_, stored)) = self.engine.find(id).await? else { return Ok(None) };
+        let Some(body) = stored.bodies.into_iter().find(|body| body.info.leg == leg) else { return Ok(None) };
+        let _turn = self.engine.body_reads.acquire().await;
+        let read =
+            move |engine: &Engine| read_body(&engine.buckets, &engine.squeezers, id, stored.bucket, body);
+        self.engine.blocking(read).await
     }
 
     async fn list(&self, request: ListRequest) -> PortResult<Page> {

@@ -109,7 +109,11 @@ impl Pool {
             connection.transaction_with_behavior(TransactionBehavior::Deferred).doing("begin to read")?;
         let result = work(&transaction);
         drop(transaction);
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        // Reads on threads of their own may have opened more.
+        if idle.len() < self.count as usize {
+            idle.push(connection);
+        }
         result
     }
 }

@@ -198,8 +198,9 @@ impl Blocks {
             return Ok(());
         }
         let blocks: Vec<NewBlock> = squeezers.with(|squeezer| {
-            let pack =
-                |block: Waiting| Ok(NewBlock { data: squeezer.pack(&block.bytes)?, pieces: block.pieces });
+            let pack = |block: Waiting| {
+                Ok(NewBlock { data: squeezer.pack_block(&block.bytes)?, pieces: block.pieces })
+            };
             self.waiting.drain(..).map(pack).collect()
         })?;
         self.waiting_bytes = 0;

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use rusqlite::{Connection, OptionalExtension};
-use verbatim_core::model::{ExchangeId, Rank};
+use verbatim_core::model::{Exchange, ExchangeId, Rank};
 use verbatim_core::ports::{ArchiveHealth, PortResult};
 use verbatim_sqlite::{Doing, Options, Readers, Writer, WriterOptions, migrate, open};
 
@@ -81,6 +81,18 @@ impl Records {
             numbers,
         })
     }
+}
+
+/// A record with its packed heads, from whichever table it is in.
+pub(crate) fn find(connection: &Connection, id: ExchangeId) -> PortResult<Option<(Exchange, Vec<u8>)>> {
+    const DOING: &str = "read an exchange";
+    for table in [Table::Exchange, Table::Stray] {
+        let mut select = connection.prepare_cached(table.select()).doing(DOING)?;
+        if let Some(found) = select.query_row([id.as_bytes()], columns::read).optional().doing(DOING)? {
+            return Ok(Some(found));
+        }
+    }
+    Ok(None)
 }
 
 /// The ranks of those that are archived, in the order asked.
