@@ -1,11 +1,11 @@
-//! Load, aborts, resets, large bodies, kills: client, ledger and archive agree afterwards.
+//! Load, aborts, resets, kills: client, ledger and archive agree afterwards.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::calls::{Call, large, mixed};
+use crate::calls::{Call, mixed};
 use crate::client::{Seen, make_all};
 use crate::relay::Relay;
 use crate::verdict::{Archived, Trial, Verdict, open_exchanges, read_archive};
@@ -110,14 +110,6 @@ async fn two_thousand_mixed_calls_agree_in_client_ledger_and_archive() {
     let calls = (0..2_000).map(|number| mixed("mixed", number)).collect();
     let verdict = trial("mixed", "best_effort", calls, CONNECTIONS, 0).await;
     assert_eq!(verdict.excused, 0);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn twenty_bodies_of_20_mb_at_once_agree() {
-    let calls = (0..20).map(|number| large("bodies", number, 20_000_000)).collect();
-    // Required: best effort may drop, and declare, what outruns its queue.
-    let verdict = trial("large", "required", calls, 20, 0).await;
-    assert_eq!((verdict.whole, verdict.excused), (20, 0));
 }
 
 #[tokio::test(flavor = "multi_thread")]
