@@ -63,7 +63,8 @@ impl Acceptor {
         self.connections.spawn(async move {
             let mut builder = Builder::new(executor);
             // What a provider says of its clock passes as it is; nothing is added.
-            builder.http1().auto_date_header(false);
+            // A stream's small chunks are copied together: that costs less than a system call for every sixteen.
+            builder.http1().auto_date_header(false).writev(false);
             builder.http2().auto_date_header(false);
             let (calls, caller) = (Arc::clone(&relay), peer.clone());
             let service = service_fn(move |request| {

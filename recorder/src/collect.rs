@@ -45,6 +45,9 @@ impl Collected {
                 self.add_heads(part.heads);
             }
             Message::End(mut end) => {
+                if let Some(start) = end.start.take() {
+                    self.add(Message::Start(start));
+                }
                 self.add_pieces(std::mem::take(&mut end.pieces));
                 self.add_heads(std::mem::take(&mut end.heads));
                 self.end.get_or_insert(end);

@@ -18,6 +18,8 @@ use crate::{Ports, RecorderConfig, record};
 
 /// How often an end is tried whose pieces can't all be found, before what can be saved is archived as damaged.
 const TRIES: u32 = 8;
+/// While recording yields to relaying, a batch is taken so often all the same.
+const REST: Duration = Duration::from_millis(250);
 /// The longest wait between two tries while the archive is unavailable.
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
@@ -55,6 +57,10 @@ pub(crate) async fn run(config: RecorderConfig, ports: Ports, token: Cancellatio
         }
         if !wait.is_zero() {
             tokio::select! { () = tokio::time::sleep(wait) => {}, () = token.cancelled(), if stop_at.is_none() => {} }
+        }
+        tokio::select! {
+            () = ports.pace.turn(REST), if stop_at.is_none() => {}
+            () = token.cancelled() => {}
         }
         let limit = PullLimit {
             messages: config.batch_messages,

@@ -19,7 +19,7 @@ use std::sync::Arc;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use verbatim_core::ports::{Archive, CaptureLog, Clock, PortError, SearchIndex};
+use verbatim_core::ports::{Archive, CaptureLog, Clock, Pace, PortError, SearchIndex};
 
 pub use config::RecorderConfig;
 
@@ -34,6 +34,8 @@ pub struct Ports {
     pub index: Option<Arc<dyn SearchIndex>>,
     /// Wall-clock time.
     pub clock: Arc<dyn Clock>,
+    /// When to go on with what can wait.
+    pub pace: Arc<dyn Pace>,
     /// Told after every commit, so that an indexer in the same process need not poll.
     pub committed: Arc<Notify>,
 }

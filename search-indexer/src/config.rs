@@ -11,9 +11,11 @@ pub struct IndexerConfig {
     pub batch_documents: usize,
     /// Bytes of text written at once; a larger document is a batch of its own.
     pub batch_bytes: usize,
-    /// Exchanges fetched and read at the same time.
+    /// Exchanges fetched and read together.
+    pub fetch: usize,
+    /// So many of these at the same time.
     pub readers: usize,
-    /// Bytes of bodies in memory at the same time; a larger exchange is read alone.
+    /// Bytes of bodies in memory at the same time; a larger exchange is read as the only one of its reader.
     pub body_bytes: u64,
     /// How often the outbox is looked at when nobody tells of commits.
     pub poll: Duration,
@@ -29,7 +31,8 @@ impl Default for IndexerConfig {
             claim: 2_000,
             batch_documents: 1_000,
             batch_bytes: 4 << 20,
-            readers: 4,
+            fetch: 100,
+            readers: 2,
             body_bytes: 32 << 20,
             poll: Duration::from_millis(500),
             gather: Duration::from_millis(200),

@@ -1,7 +1,8 @@
-//! Fetching an exchange and deriving its document.
+//! Fetching exchanges and deriving their documents.
 
-use tokio::sync::Semaphore;
-use verbatim_core::model::{Exchange, ExchangeHeads, ExchangeId, Leg, LegBody, RecordMode, SearchDocument};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use verbatim_core::model::{ExchangeId, ExchangeRecord, Leg, RecordMode, SearchDocument};
 use verbatim_core::ports::{Archive, PortError, PortResult};
 
 use crate::derive;
@@ -17,68 +18,38 @@ pub(crate) enum Fetched {
     Unreadable(String),
 }
 
-/// Bodies in memory at a time, in KiB.
-pub(crate) struct BodyBudget {
-    permits: Semaphore,
-    all: u32,
-}
-
-impl BodyBudget {
-    pub(crate) fn new(bytes: u64) -> Self {
-        let all = u32::try_from(bytes / 1024).unwrap_or(u32::MAX >> 4).max(1);
-        Self { permits: Semaphore::new(all as usize), all }
-    }
-
-    /// Runs `work` once there is room for so many bytes; more than all of it is allowed alone.
-    async fn within<T>(&self, bytes: u64, work: impl Future<Output = T>) -> T {
-        let wanted = u32::try_from(bytes / 1024).unwrap_or(u32::MAX).min(self.all);
-        // Never closed, so that there always comes a permit.
-        let _permit = self.permits.acquire_many(wanted).await;
-        work.await
-    }
-}
-
-/// Fetches an exchange from the archive and reads it on a blocking thread.
+/// Fetches the first of these exchanges from the archive, as many as have up to `bytes` of bodies together, and reads
+/// them on a blocking thread.
 ///
 /// # Errors
 /// Only those that may pass.
-pub(crate) async fn fetch(archive: &dyn Archive, id: ExchangeId, budget: &BodyBudget) -> PortResult<Fetched> {
-    let (exchange, heads) = match archive.get(id).await {
-        Ok(Some(found)) => found,
-        Ok(None) => return Ok(Fetched::Gone),
-        Err(error) => return unreadable(error),
-    };
-    let stored = heads.legs.iter().map(|info| info.stored).sum();
-    budget.within(stored, read(archive, exchange, heads)).await
+pub(crate) async fn fetch(archive: &dyn Archive, ids: &[ExchangeId], bytes: u64) -> PortResult<Vec<Fetched>> {
+    let records = archive.read_many(ids, bytes).await?;
+    let derived = tokio::task::spawn_blocking(move || records.into_iter().map(derived).collect());
+    derived.await.map_err(|error| PortError::transient("deriving documents was broken off", error))
 }
 
-async fn read(archive: &dyn Archive, exchange: Exchange, heads: ExchangeHeads) -> PortResult<Fetched> {
-    let id = exchange.id;
-    let mut bodies = [None, None];
-    if exchange.record == RecordMode::Full {
-        for (body, upstream) in bodies.iter_mut().zip([Leg::UpstreamRequest, Leg::UpstreamResponse]) {
-            let Some(leg) = derive::leg_to_read(&heads.legs, upstream) else { continue };
-            *body = match archive.body(id, leg).await {
-                Ok(body) => body,
-                Err(error) if error.is_transient() => return Err(error),
-                // It is still found by its columns and by the other leg.
-                Err(error) => {
-                    tracing::warn!(exchange = %id, %leg, %error, "indexed without a body that can't be read");
-                    None
-                }
-            };
-        }
+fn derived(record: PortResult<Option<ExchangeRecord>>) -> Fetched {
+    match record {
+        Ok(Some(record)) => document(record),
+        Ok(None) => Fetched::Gone,
+        Err(error) => Fetched::Unreadable(error.to_string()),
     }
-    let derived = tokio::task::spawn_blocking(move || {
-        let [request, response]: [Option<LegBody>; 2] = bodies;
-        derive::document(exchange, &heads, request.as_ref(), response.as_ref())
-    });
-    Ok(match derived.await {
-        Ok(document) => Fetched::Document(Box::new(document)),
-        Err(error) => Fetched::Unreadable(format!("deriving its text failed: {error}")),
-    })
 }
 
-fn unreadable(error: PortError) -> PortResult<Fetched> {
-    if error.is_transient() { Err(error) } else { Ok(Fetched::Unreadable(error.to_string())) }
+fn document(record: ExchangeRecord) -> Fetched {
+    let ExchangeRecord { exchange, heads, bodies } = record;
+    let is_full = exchange.record == RecordMode::Full;
+    let body = |upstream| {
+        let leg = derive::leg_to_read(&heads.legs, upstream).filter(|_| is_full)?;
+        // Without one that can't be read it is still found by its columns and by the other leg.
+        bodies.iter().find(|body| body.info.leg == leg)
+    };
+    let (request, response) = (body(Leg::UpstreamRequest), body(Leg::UpstreamResponse));
+    // Bodies are anybody's bytes: one that a dialect stumbles over must not keep the others from being found.
+    let derived = catch_unwind(AssertUnwindSafe(|| derive::document(exchange, &heads, request, response)));
+    match derived {
+        Ok(document) => Fetched::Document(Box::new(document)),
+        Err(_) => Fetched::Unreadable("deriving its text failed; the log has more".to_owned()),
+    }
 }

@@ -17,7 +17,7 @@ mod store;
 use std::sync::Arc;
 
 use tokio::sync::{Mutex, Notify};
-use verbatim_core::ports::{Archive, PortError, SearchIndex};
+use verbatim_core::ports::{Archive, Pace, PortError, SearchIndex};
 
 pub use config::IndexerConfig;
 pub use derive::document;
@@ -31,6 +31,8 @@ pub struct Ports {
     pub archive: Arc<dyn Archive>,
     /// Where documents go.
     pub index: Arc<dyn SearchIndex>,
+    /// When to go on with what can wait.
+    pub pace: Arc<dyn Pace>,
     /// Told after every commit by a recorder in the same process, so that nothing need be polled.
     pub committed: Arc<Notify>,
     /// Who works on the outbox in this process.

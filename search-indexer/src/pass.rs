@@ -11,7 +11,7 @@ use verbatim_core::model::{ExchangeId, SearchDocument};
 use verbatim_core::ports::{OutboxEntry, PortError};
 
 use crate::backoff::until_done;
-use crate::fetch::{BodyBudget, Fetched, fetch};
+use crate::fetch::{Fetched, fetch};
 use crate::measure::{self, Became};
 use crate::store::{Entry, set_aside, store};
 use crate::{IndexerConfig, IndexerError, Ports};
@@ -74,34 +74,34 @@ async fn fetch_all(
     token: &CancellationToken,
     writer: &mut BatchWriter<'_>,
 ) -> Result<(), IndexerError> {
-    let budget = &BodyBudget::new(config.body_bytes);
-    let fetch_one = |(id, numbers)| async move {
-        let fetched = until_done(config, token, "fetch", || fetch(&*ports.archive, id, budget)).await;
-        (numbers, fetched)
-    };
-    let mut fetched = stream::iter(exchanges).map(fetch_one).buffer_unordered(config.readers.max(1));
+    let groups = exchanges.chunks(config.fetch.max(1)).map(<[_]>::to_vec).collect::<Vec<_>>();
+    let mut groups = stream::iter(groups)
+        .map(|group| fetch_group(config, ports, group, token))
+        .buffer_unordered(config.readers.max(1));
     let (mut batch, mut bytes) = (Vec::new(), 0);
-    while let Some((numbers, fetched)) = fetched.next().await {
-        if token.is_cancelled() {
-            return Err(IndexerError::Stopped);
-        }
-        match fetched? {
-            Fetched::Document(document) => {
-                let document = *document;
-                bytes += weight(&document);
-                batch.push(Entry { numbers, document });
-                if bytes >= config.batch_bytes || batch.len() >= config.batch_documents {
-                    writer.write(std::mem::take(&mut batch)).await?;
-                    bytes = 0;
+    while let Some(group) = groups.next().await {
+        for (numbers, fetched) in group? {
+            if token.is_cancelled() {
+                return Err(IndexerError::Stopped);
+            }
+            match fetched {
+                Fetched::Document(document) => {
+                    let document = *document;
+                    bytes += weight(&document);
+                    batch.push(Entry { numbers, document });
+                    if bytes >= config.batch_bytes || batch.len() >= config.batch_documents {
+                        writer.write(std::mem::take(&mut batch)).await?;
+                        bytes = 0;
+                    }
                 }
-            }
-            Fetched::Gone => {
-                until_done(config, token, "settle", || ports.archive.settle_outbox(&numbers)).await?;
-                measure::done(Became::Gone, 1);
-            }
-            Fetched::Unreadable(reason) => {
-                tracing::warn!(reason, "an exchange can't be read for the index: it is set aside");
-                set_aside(config, ports, &numbers, &reason, token).await?;
+                Fetched::Gone => {
+                    until_done(config, token, "settle", || ports.archive.settle_outbox(&numbers)).await?;
+                    measure::done(Became::Gone, 1);
+                }
+                Fetched::Unreadable(reason) => {
+                    tracing::warn!(reason, "an exchange can't be read for the index: it is set aside");
+                    set_aside(config, ports, &numbers, &reason, token).await?;
+                }
             }
         }
     }
@@ -109,6 +109,24 @@ async fn fetch_all(
         writer.write(batch).await?;
     }
     Ok(())
+}
+
+/// Fetches exchanges, as many at once as their bodies allow.
+async fn fetch_group(
+    config: &IndexerConfig,
+    ports: &Ports,
+    group: Vec<(ExchangeId, Vec<u64>)>,
+    token: &CancellationToken,
+) -> Result<Vec<(Vec<u64>, Fetched)>, IndexerError> {
+    let bytes = config.body_bytes / config.readers.max(1) as u64;
+    let (ids, mut numbers): (Vec<_>, std::collections::VecDeque<_>) = group.into_iter().unzip();
+    let (mut left, mut all) = (ids.as_slice(), Vec::with_capacity(ids.len()));
+    while !left.is_empty() {
+        let fetched = until_done(config, token, "fetch", || fetch(&*ports.archive, left, bytes)).await?;
+        left = left.get(fetched.len().max(1)..).unwrap_or_default();
+        all.extend(numbers.drain(..fetched.len().min(numbers.len())).zip(fetched));
+    }
+    Ok(all)
 }
 
 fn weight(document: &SearchDocument) -> usize {

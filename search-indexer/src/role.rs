@@ -8,6 +8,8 @@ use crate::backoff::sleep;
 use crate::pass::pass;
 use crate::{IndexerConfig, IndexerError, Ports, measure};
 
+/// While indexing yields to relaying, the outbox is worked on so often all the same.
+const REST: Duration = Duration::from_secs(2);
 /// How often the outbox's length is asked for.
 const HEALTH_EVERY: Duration = Duration::from_secs(5);
 
@@ -24,6 +26,10 @@ pub async fn run(config: IndexerConfig, ports: Ports, token: CancellationToken) 
             if let Ok(health) = ports.archive.health().await {
                 measure::outbox(health.outbox, health.outbox_failed);
             }
+        }
+        tokio::select! {
+            () = ports.pace.turn(REST) => {}
+            () = token.cancelled() => return Ok(()),
         }
         let claimed = {
             let turn = tokio::select! {

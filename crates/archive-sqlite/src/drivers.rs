@@ -58,27 +58,24 @@ fn equal(filter: &Filter) -> Option<Vec<Driver>> {
     Some(drivers.collect())
 }
 
-/// For what holds of few exchanges. The conditions read as the indexes' own, or SQLite would not see that they fit.
+/// For what holds of few exchanges. The conditions read as the indexes' own, or as one of those that theirs is joined
+/// of, or SQLite would not see that they fit.
 fn rare(filter: &Filter) -> Option<Vec<Driver>> {
-    let failed =
-        || Driver::Index { index: "exchange_failed", condition: "e.outcome <> 1".to_owned(), value: None };
-    let status =
-        || Driver::Index { index: "exchange_status", condition: "e.status >= 400".to_owned(), value: None };
-    let error = || Driver::Index {
-        index: "exchange_error",
-        condition: "e.error IS NOT NULL".to_owned(),
-        value: None,
+    let by = |index, condition: &str| {
+        Some(vec![Driver::Index { index, condition: condition.to_owned(), value: None }])
     };
-    let tags =
-        || Driver::Index { index: "exchange_tags", condition: "e.tags IS NOT NULL".to_owned(), value: None };
+    let troubled = |condition| by("exchange_troubled", condition);
     match (filter.field, &filter.condition, filter.excluded) {
-        (Field::Status, Condition::Number { min: Some(400..), .. }, false) => Some(vec![status()]),
+        (Field::Status, Condition::Number { min: Some(400..), .. }, false) => troubled("e.status >= 400"),
         (Field::Outcome, Condition::Outcomes(outcomes), excluded) => {
-            (outcomes.contains(&Outcome::Completed) == excluded).then(|| vec![failed()])
+            let other_than_completed = outcomes.contains(&Outcome::Completed) == excluded;
+            if other_than_completed { troubled("e.outcome <> 1") } else { None }
         }
-        (Field::Error, Condition::Matches(_), false) => Some(vec![error()]),
-        (Field::HasError, Condition::Is(yes), excluded) if *yes != excluded => Some(vec![error(), status()]),
-        (Field::Tag, Condition::Matches(_), false) => Some(vec![tags()]),
+        (Field::Error, Condition::Matches(_), false) => troubled("e.error IS NOT NULL"),
+        (Field::HasError, Condition::Is(yes), excluded) if *yes != excluded => {
+            troubled("(e.outcome <> 1 OR e.status >= 400 OR e.error IS NOT NULL)")
+        }
+        (Field::Tag, Condition::Matches(_), false) => by("exchange_tags", "e.tags IS NOT NULL"),
         _ => None,
     }
 }

@@ -30,9 +30,10 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use async_trait::async_trait;
+use rusqlite::Connection;
 use verbatim_core::model::query::Filter;
 use verbatim_core::model::{
-    Exchange, ExchangeHeads, ExchangeId, Leg, LegBody, ModelStats, Rank, Stats, Timestamp,
+    Exchange, ExchangeHeads, ExchangeId, ExchangeRecord, Leg, LegBody, ModelStats, Rank, Stats, Timestamp,
 };
 use verbatim_core::ports::{
     Archive, ArchiveHealth, Clock, Commit, Committed, Erased, ListRequest, OpenExchange, OutboxEntry, Page,
@@ -149,14 +150,64 @@ impl Engine {
     /// A record, from wherever it is.
     async fn find(self: &Arc<Self>, id: ExchangeId) -> PortResult<Option<(Exchange, Heads)>> {
         let engine = Arc::clone(self);
-        let found = self.records.readers.run(move |connection| {
-            let Some((exchange, packed)) = records::find(connection, id)? else { return Ok(None) };
-            let damaged =
-                |error| PortError::permanent(format_args!("the heads of exchange {id} are damaged"), error);
-            let unpacked = engine.squeezers.with(|squeezer| squeezer.unpack(&packed).map_err(damaged))?;
-            Ok(Some((exchange, decode_heads(&unpacked).map_err(damaged)?)))
-        });
+        let found = self.records.readers.run(move |connection| engine.look_up(connection, id));
         found.await
+    }
+
+    fn look_up(&self, connection: &Connection, id: ExchangeId) -> PortResult<Option<(Exchange, Heads)>> {
+        let Some((exchange, packed)) = records::find(connection, id)? else { return Ok(None) };
+        let damaged =
+            |error| PortError::permanent(format_args!("the heads of exchange {id} are damaged"), error);
+        let unpacked = self.squeezers.with(|squeezer| squeezer.unpack(&packed).map_err(damaged))?;
+        let mut found = decode_heads(&unpacked).map_err(damaged)?;
+        if !found.bodies.is_empty() && self.buckets.is_deleted(found.bucket) {
+            found.heads.notes.push(BODIES_DELETED.to_owned());
+        }
+        Ok(Some((exchange, found)))
+    }
+
+    /// A whole record, but for the bodies that can't be read.
+    fn read_whole(&self, id: ExchangeId, exchange: Exchange, found: Heads) -> PortResult<ExchangeRecord> {
+        let Heads { bodies: stored, mut heads, bucket } = found;
+        let mut bodies = Vec::with_capacity(stored.len());
+        for body in stored {
+            match read_body(&self.buckets, &self.squeezers, id, bucket, body) {
+                Ok(body) => bodies.extend(body),
+                Err(error) if error.is_transient() => return Err(error),
+                Err(error) => {
+                    tracing::error!(exchange = %id, %error, "a body can't be read");
+                    heads.notes.push(error.to_string());
+                }
+            }
+        }
+        Ok(ExchangeRecord { exchange, heads, bodies })
+    }
+
+    /// As [`Archive::read_many`] promises. Blocks its thread.
+    fn read_many(
+        &self,
+        connection: &Connection,
+        ids: &[ExchangeId],
+        bytes: u64,
+    ) -> PortResult<Vec<PortResult<Option<ExchangeRecord>>>> {
+        let (mut records, mut room) = (Vec::with_capacity(ids.len()), bytes);
+        for &id in ids {
+            let (exchange, found) = match self.look_up(connection, id) {
+                Ok(Some(found)) => found,
+                Err(error) if error.is_transient() => return Err(error),
+                other => {
+                    records.push(other.map(|_| None));
+                    continue;
+                }
+            };
+            let stored: u64 = found.bodies.iter().map(|body| body.info.stored).sum();
+            if stored > room && !records.is_empty() {
+                break;
+            }
+            room = room.saturating_sub(stored);
+            records.push(Ok(Some(self.read_whole(id, exchange, found)?)));
+        }
+        Ok(records)
     }
 }
 
@@ -200,11 +251,8 @@ impl Archive for SqliteArchive {
     }
 
     async fn get(&self, id: ExchangeId) -> PortResult<Option<(Exchange, ExchangeHeads)>> {
-        let Some((exchange, mut stored)) = self.engine.find(id).await? else { return Ok(None) };
-        if !stored.bodies.is_empty() && self.engine.buckets.is_deleted(stored.bucket) {
-            stored.heads.notes.push(BODIES_DELETED.to_owned());
-        }
-        Ok(Some((exchange, stored.heads)))
+        let found = self.engine.find(id).await?;
+        Ok(found.map(|(exchange, stored)| (exchange, stored.heads)))
     }
 
     async fn get_many(&self, ids: &[ExchangeId]) -> PortResult<Vec<Exchange>> {
@@ -222,6 +270,16 @@ impl Archive for SqliteArchive {
         let read =
             move |engine: &Engine| read_body(&engine.buckets, &engine.squeezers, id, stored.bucket, body);
         self.engine.blocking(read).await
+    }
+
+    async fn read_many(
+        &self,
+        ids: &[ExchangeId],
+        bytes: u64,
+    ) -> PortResult<Vec<PortResult<Option<ExchangeRecord>>>> {
+        let (engine, ids) = (Arc::clone(&self.engine), ids.to_vec());
+        let _turn = self.engine.body_reads.acquire().await;
+        self.engine.records.readers.run(move |connection| engine.read_many(connection, &ids, bytes)).await
     }
 
     async fn list(&self, request: ListRequest) -> PortResult<Page> {

@@ -7,8 +7,12 @@ use std::time::Duration;
 
 use tokio::runtime::{Builder, Handle, Runtime};
 
-/// How much less the recording side's threads count to the scheduler, in steps of `nice`.
+/// The `nice` value of the recording side's threads.
 const YIELDING: i32 = 10;
+
+/// Threads for blocking work of the recording side: without a bound, those that starve under load would multiply, and
+/// many of low priority together have a high one.
+const BLOCKING: usize = 8;
 
 /// How long blocking work may go on once everything else has ended.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -27,9 +31,10 @@ impl Runtimes {
         let background = Builder::new_multi_thread()
             .enable_all()
             .thread_name("background")
+            .max_blocking_threads(BLOCKING)
             .on_thread_start(|| {
                 // On Linux this is the thread's own, and its children's; where it fails, recording just competes.
-                let _ = rustix::process::nice(YIELDING);
+                let _ = rustix::process::setpriority_process(None, YIELDING);
             })
             .build()?;
         Ok(Self { relay, background })

@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use tokio::runtime::Handle;
+
 /// Settings of one log. [`Config::new`] gives those that fit the embedded capture log.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -30,6 +32,8 @@ pub struct Config {
     pub commit_interval: Duration,
     /// Acknowledgements are written so long after they came, at the latest.
     pub acknowledgement_flush: Duration,
+    /// The runtime for what need not happen at once; `None`: the one that opens the log.
+    pub housekeeping: Option<Handle>,
     /// A full file stays in its write-ahead log until those that do take more than so many bytes: what is purged
     /// before that is written to disk once instead of twice.
     pub write_back_bytes: u64,
@@ -49,6 +53,7 @@ impl Config {
             queue_bytes: 16 << 20,
             commit_interval: Duration::from_millis(10),
             acknowledgement_flush: Duration::from_millis(200),
+            housekeeping: None,
             write_back_bytes: 512 << 20,
         }
     }

@@ -6,6 +6,7 @@ use std::thread::JoinHandle;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use tokio::runtime::Handle;
 use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::{Instant, sleep_until};
 use verbatim_core::ports::{
@@ -51,7 +52,8 @@ impl SqliteLog {
     pub async fn open(config: Config) -> PortResult<Self> {
         let opening = spawn_blocking(move || Self::start(config)).await;
         let log = opening.map_err(|error| PortError::transient("opening the log broke off", error))??;
-        log.tasks().spawn(keep_house(Arc::clone(&log.shared), Arc::clone(&log.state)));
+        let housekeeping = log.shared.config.housekeeping.clone().unwrap_or_else(Handle::current);
+        log.tasks().spawn_on(keep_house(Arc::clone(&log.shared), Arc::clone(&log.state)), &housekeeping);
         let appender = Appender::new(Arc::clone(&log.shared), Arc::clone(&log.queue));
         let thread =
             std::thread::Builder::new().name("log appender".to_owned()).spawn(move || appender.run());

@@ -69,6 +69,7 @@ macro_rules! archive_contract {
             absurd_figures_are_taken,
             an_id_far_from_its_time_is_kept_aside,
             bodies_of_every_size_read_back,
+            whole_records_are_read_together_within_a_bound,
             small_bodies_committed_together_read_back,
             a_leg_that_is_not_stored_is_none,
             a_timeline_reads_back,

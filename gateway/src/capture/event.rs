@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use verbatim_core::model::{Attempt, Caller, Leg, Outcome, ProviderDialect, Timestamp};
+use verbatim_core::model::{Attempt, Caller, ChunkTime, Leg, Outcome, ProviderDialect, Timestamp};
 
 use super::{Exchange, HeadBytes};
 
@@ -22,8 +22,16 @@ pub(crate) enum Event {
     Start(Box<StartFacts>),
     /// An answer's head passed.
     Head(Box<HeadFacts>),
-    /// A chunk of a body passed.
-    Chunk { leg: Leg, offset: u64, at_us: u64, bytes: Bytes },
+    /// Consecutive chunks of a body passed.
+    Chunks {
+        leg: Leg,
+        /// Where they begin.
+        offset: u64,
+        /// All of them, joined.
+        bytes: Bytes,
+        /// Where each begins, and when it passed.
+        times: Vec<ChunkTime>,
+    },
     /// It is over.
     End(Box<EndFacts>),
 }

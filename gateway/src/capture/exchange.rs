@@ -5,14 +5,16 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use tokio::sync::watch;
-use verbatim_core::model::{ExchangeId, Leg, RecordMode};
+use verbatim_core::model::{ChunkTime, ExchangeId, Leg, RecordMode};
 
 use super::{EndFacts, Event, HeadFacts, Queue, Queued, StartFacts};
 
 /// Chunks under this length are copied: a clone would pin the whole read buffer.
 const COPY_BELOW: usize = 4096;
+/// So many bytes of small chunks go over as one event at most.
+const GATHERED_BYTES: usize = 16 * 1024;
 /// What an event costs beside its bytes.
 pub(crate) const EVENT_BYTES: usize = 128;
 /// What an exchange costs beside its bodies: its start, and the end, which must always have room.
@@ -33,6 +35,13 @@ pub(crate) enum Stage {
     Ended,
     /// Neither log nor spool took it.
     Refused,
+}
+
+/// Small chunks of one leg that passed one after the other: handed over together, they cost the queue once.
+#[derive(Debug, Default)]
+pub(crate) struct Gathered {
+    bytes: BytesMut,
+    times: Vec<ChunkTime>,
 }
 
 /// What the request asks for, as far as the scan found it.
@@ -123,6 +132,21 @@ impl Exchange {
 
     /// Records a chunk; `false` where there is no room for it now.
     pub(crate) fn try_chunk(self: &Arc<Self>, leg: Leg, offset: u64, bytes: &Bytes) -> bool {
+        let mut alone = Gathered::default();
+        let has_room = self.try_gather(leg, offset, bytes, &mut alone);
+        self.hand_over(leg, &mut alone);
+        has_room
+    }
+
+    /// Records a chunk that follows those in `gathered`, which is to be handed over before anything else happens to
+    /// the exchange; `false` where there is no room for it now.
+    pub(crate) fn try_gather(
+        self: &Arc<Self>,
+        leg: Leg,
+        offset: u64,
+        bytes: &Bytes,
+        gathered: &mut Gathered,
+    ) -> bool {
         if bytes.is_empty() || !self.recorded {
             return true;
         }
@@ -133,9 +157,27 @@ impl Exchange {
         if !self.queue.try_reserve(&self.charged, bytes.len() + EVENT_BYTES) {
             return false;
         }
-        let kept = if bytes.len() < COPY_BELOW { Bytes::copy_from_slice(bytes) } else { bytes.clone() };
-        self.push(Event::Chunk { leg, offset, at_us: self.progress(), bytes: kept });
+        let time = ChunkTime { offset, at_us: self.progress() };
+        let is_large = bytes.len() >= COPY_BELOW;
+        if is_large || gathered.bytes.len() + bytes.len() > GATHERED_BYTES {
+            self.hand_over(leg, gathered);
+        }
+        if is_large {
+            self.push(Event::Chunks { leg, offset, bytes: bytes.clone(), times: vec![time] });
+        } else {
+            gathered.bytes.extend_from_slice(bytes);
+            gathered.times.push(time);
+        }
         true
+    }
+
+    /// Hands over what was gathered of a leg.
+    pub(crate) fn hand_over(self: &Arc<Self>, leg: Leg, gathered: &mut Gathered) {
+        if let Some(first) = gathered.times.first() {
+            let offset = first.offset;
+            let Gathered { bytes, times } = std::mem::take(gathered);
+            self.push(Event::Chunks { leg, offset, bytes: bytes.freeze(), times });
+        }
     }
 
     /// Gives bytes up for which there is no room.

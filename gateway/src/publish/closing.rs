@@ -67,6 +67,7 @@ pub(super) fn end(
         facts: all_facts,
         manifests: Vec::new(),
         provider: facts.provider,
+        start: None,
     };
     (end, charge)
 }

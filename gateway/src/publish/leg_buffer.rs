@@ -13,7 +13,7 @@ use crate::capture::EVENT_BYTES;
 #[derive(Debug)]
 pub(super) struct LegBuffer {
     leg: Leg,
-    chunks: VecDeque<Chunk>,
+    chunks: VecDeque<Chunks>,
     waiting: usize,
     came: u64,
     next: u64,
@@ -23,12 +23,13 @@ pub(super) struct LegBuffer {
     hasher: Option<Box<blake3::Hasher>>,
 }
 
+/// Consecutive chunks, as they came.
 #[derive(Debug)]
-struct Chunk {
+struct Chunks {
     offset: u64,
-    /// `None` for the rest of a chunk whose beginning was cut off.
-    at_us: Option<u64>,
     bytes: Bytes,
+    /// Those of the chunks in it whose beginning was not cut off.
+    times: Vec<ChunkTime>,
 }
 
 impl LegBuffer {
@@ -45,13 +46,13 @@ impl LegBuffer {
         }
     }
 
-    /// Takes a chunk in. A gap before it is a loss that the tee has counted.
-    pub(super) fn push(&mut self, offset: u64, at_us: u64, bytes: Bytes) {
+    /// Takes chunks in. A gap before them is a loss that the tee has counted.
+    pub(super) fn push(&mut self, offset: u64, bytes: Bytes, times: Vec<ChunkTime>) {
         self.gap |= offset != self.next;
         self.next = offset + bytes.len() as u64;
         self.came += bytes.len() as u64;
         self.waiting += bytes.len();
-        self.chunks.push_back(Chunk { offset, at_us: Some(at_us), bytes });
+        self.chunks.push_back(Chunks { offset, bytes, times });
     }
 
     /// Bytes that wait.
@@ -97,11 +98,10 @@ impl LegBuffer {
             && let Some(chunk) = self.chunks.front_mut()
             && chunk.offset == start + length as u64
         {
-            if let Some(at_us) = chunk.at_us.take() {
-                times.push(ChunkTime { offset: chunk.offset, at_us });
-            }
             let taken = chunk.bytes.split_to(chunk.bytes.len().min(most - length));
             chunk.offset += taken.len() as u64;
+            let begun = chunk.times.partition_point(|time| time.offset < chunk.offset);
+            times.extend(chunk.times.drain(..begun));
             length += taken.len();
             parts.push(taken);
             if chunk.bytes.is_empty() {
@@ -181,8 +181,14 @@ mod tests {
             let (mut assembly, mut sent, mut times, mut charged) = (Assembly::default(), Vec::new(), Vec::new(), 0);
             for (at, (length, most)) in chunks.into_iter().enumerate() {
                 let bytes: Vec<u8> = (0..length).map(|index| (index + at) as u8).collect();
-                times.push(ChunkTime { offset: sent.len() as u64, at_us: at as u64 });
-                buffer.push(sent.len() as u64, at as u64, Bytes::from(bytes.clone()));
+                let offset = sent.len() as u64;
+                // Some come as two chunks in one.
+                let mut pair = vec![ChunkTime { offset, at_us: at as u64 }];
+                if length > 100 {
+                    pair.push(ChunkTime { offset: offset + 50, at_us: at as u64 });
+                }
+                times.extend(&pair);
+                buffer.push(offset, Bytes::from(bytes.clone()), pair);
                 sent.extend(bytes);
                 let (pieces, charge) = buffer.cut(most);
                 prop_assert!(pieces.iter().map(|piece| piece.data.len()).sum::<usize>() <= most);
@@ -205,8 +211,8 @@ mod tests {
     #[test]
     fn a_gap_parts_the_pieces_and_leaves_no_hash() {
         let mut buffer = LegBuffer::new(Leg::ClientRequest);
-        buffer.push(0, 1, Bytes::from_static(b"ab"));
-        buffer.push(5, 2, Bytes::from_static(b"cd"));
+        buffer.push(0, Bytes::from_static(b"ab"), vec![ChunkTime { offset: 0, at_us: 1 }]);
+        buffer.push(5, Bytes::from_static(b"cd"), vec![ChunkTime { offset: 5, at_us: 2 }]);
         let (pieces, _) = buffer.cut(100);
         let offsets: Vec<_> = pieces.iter().map(|piece| (piece.offset, piece.data.len())).collect();
         assert_eq!(offsets, [(0, 2), (5, 2)]);

@@ -1,6 +1,7 @@
 //! The messages of one exchange and their order, as a state machine without I/O: events and confirmations in,
 //! messages out. Nothing is published before the start is confirmed, and the end only after all the others are;
-//! the end names every one of them.
+//! the end names every one of them. An exchange that is over before its start was sent, and small, is one message: its
+//! end, with the start inside.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -57,6 +58,8 @@ impl Outgoing {
 enum Opening {
     Fresh(Box<StartFacts>),
     Sent,
+    /// It is inside the end.
+    Inside,
     Stored,
 }
 
@@ -154,9 +157,9 @@ impl Machine {
             // The first one made this machine; there is no other.
             Event::Start(_) => return,
             Event::Head(head) => self.heads.push(closing::head(*head)),
-            Event::Chunk { leg, offset, at_us, bytes } => {
+            Event::Chunks { leg, offset, bytes, times } => {
                 let buffer = if leg.is_request() { &mut self.request } else { &mut self.response };
-                buffer.push(offset, at_us, bytes);
+                buffer.push(offset, bytes, times);
             }
             Event::End(end) => self.closing = Closing::Ended(end),
         }
@@ -173,10 +176,10 @@ impl Machine {
         }
         match (&self.opening, &self.closing) {
             (Opening::Fresh(_), _) => true,
-            (Opening::Sent, _) | (Opening::Stored, Closing::Sent) => false,
-            (Opening::Stored, Closing::Open) => self.is_due(now),
-            (Opening::Stored, Closing::Ended(_)) => self.waiting() > PART_BYTES || self.in_flight == 0,
-            (Opening::Stored, Closing::Built(..)) => self.in_flight == 0,
+            (Opening::Sent, _) | (_, Closing::Sent) => false,
+            (Opening::Stored | Opening::Inside, Closing::Open) => self.is_due(now),
+            (_, Closing::Ended(_)) => self.waiting() > PART_BYTES || self.in_flight == 0,
+            (_, Closing::Built(..)) => self.in_flight == 0,
         }
     }
 
@@ -194,11 +197,16 @@ impl Machine {
     }
 
     fn make_next(&mut self) -> Option<Outgoing> {
+        let (mut start, mut start_charge) = (None, 0);
         if let Opening::Fresh(_) = self.opening {
-            let Opening::Fresh(facts) = std::mem::replace(&mut self.opening, Opening::Sent) else {
-                return None;
-            };
-            return Some(self.start(*facts));
+            let is_over = matches!(self.closing, Closing::Ended(_)) && self.waiting() <= PART_BYTES;
+            let opening = if is_over { Opening::Inside } else { Opening::Sent };
+            let Opening::Fresh(facts) = std::mem::replace(&mut self.opening, opening) else { return None };
+            let (message, charge) = self.start(*facts);
+            if !is_over {
+                return Some(self.outgoing(What::Start, Message::Start(message), charge));
+            }
+            (start, start_charge) = (Some(message), charge);
         }
         match &self.closing {
             Closing::Open => return Some(self.part(PART_BYTES)),
@@ -209,7 +217,9 @@ impl Machine {
         let (end, charge) = match std::mem::replace(&mut self.closing, Closing::Sent) {
             Closing::Ended(facts) => {
                 let heads = std::mem::take(&mut self.heads);
-                closing::end(&self.exchange, *facts, heads, [&mut self.request, &mut self.response])
+                let legs = [&mut self.request, &mut self.response];
+                let (end, charge) = closing::end(&self.exchange, *facts, heads, legs);
+                (verbatim_proto::v1::End { start, ..end }, charge + start_charge)
             }
             Closing::Built(end, charge) => (*end, charge),
             Closing::Open | Closing::Sent => return None,
@@ -217,7 +227,7 @@ impl Machine {
         Some(self.end(end, charge))
     }
 
-    fn start(&mut self, facts: StartFacts) -> Outgoing {
+    fn start(&mut self, facts: StartFacts) -> (Start, usize) {
         let off = self.exchange.mode() == RecordMode::Off;
         let (request, charge) = self.request.cut_first(FLUSH_BYTES);
         self.request.hash(request.as_slice());
@@ -241,7 +251,7 @@ impl Machine {
             stream_asked: asked.and_then(|asked| asked.stream),
             request,
         };
-        self.outgoing(What::Start, Message::Start(start), charge)
+        (start, charge)
     }
 
     fn part(&mut self, most: usize) -> Outgoing {
@@ -292,7 +302,10 @@ impl Machine {
                 self.manifests.push(sequence);
                 self.manifests.sort_unstable();
             }
-            What::End => self.exchange.reached(Stage::Ended),
+            What::End => {
+                self.opening = Opening::Stored;
+                self.exchange.reached(Stage::Ended);
+            }
         }
         outgoing.what == What::End
     }

@@ -158,6 +158,7 @@ impl RelayedBody {
                         return self.cut(cx, Outcome::UpstreamAborted, message, reset);
                     }
                     Poll::Pending => {
+                        self.tee.flush();
                         let exchange = Arc::clone(self.call.exchange());
                         let timed_out = ready!(self.timers.poll(cx, &exchange));
                         return self.cut(cx, Outcome::TimedOut, timed_out.to_string(), false);
@@ -182,6 +183,7 @@ impl RelayedBody {
     /// The answer came whole. Its last frame passes, unless the record has to be durable first.
     fn finish(&mut self, last: Option<Frame<Bytes>>) -> Option<Frame<Bytes>> {
         self.upstream.release();
+        self.tee.flush();
         self.call.end_answered();
         if !self.call.exchange().is_required() {
             self.state = State::Over;
@@ -206,6 +208,7 @@ impl RelayedBody {
         why: String,
         reset: bool,
     ) -> Poll<Option<Result<Frame<Bytes>, Abort>>> {
+        self.tee.flush();
         self.call.end(outcome, Some(why));
         self.reset_if(reset || self.on_cut.must_reset);
         self.state = State::Cutting;

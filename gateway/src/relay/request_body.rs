@@ -85,6 +85,8 @@ impl Body for RequestBody {
                 Err(trailers) => return Poll::Ready(Some(Ok(trailers))),
             }
         };
+        // The answer may end, and with it the exchange, before hyper asks for more of this.
+        this.tee.flush();
         if this.is_end_stream() {
             this.finished();
         }

@@ -237,10 +237,12 @@ impl Direction {
 
     async fn pass(&mut self, chunk: Bytes) -> Bytes {
         let mut chunk = Some(chunk);
-        std::future::poll_fn(|cx| match chunk.take() {
+        let passed = std::future::poll_fn(|cx| match chunk.take() {
             Some(chunk) => self.tee.poll_pass(cx, chunk),
             None => self.tee.poll_held(cx),
-        })
-        .await
+        });
+        let passed = passed.await;
+        self.tee.flush();
+        passed
     }
 }

@@ -55,6 +55,7 @@ impl Bed {
 
     pub(crate) fn ports(&self, archive: Arc<dyn Archive>) -> Ports {
         Ports {
+            pace: Arc::new(verbatim_core::ports::Unpaced),
             log: Arc::clone(&self.log) as _,
             archive,
             index: None,

@@ -39,6 +39,7 @@ impl World {
             ..IndexerConfig::default()
         };
         let ports = Ports {
+            pace: Arc::new(verbatim_core::ports::Unpaced),
             archive: archive.clone(),
             index: index.clone(),
             committed: Arc::new(Notify::new()),

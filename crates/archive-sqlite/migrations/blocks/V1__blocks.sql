@@ -4,9 +4,10 @@ CREATE TABLE block (
     data   BLOB NOT NULL
 );
 
--- Where a piece is that may come again. Its address is a hash of tenant and bytes.
+-- Where a piece is that may come again: its block, and where it starts in the block's bytes. Its address is a hash of
+-- tenant and bytes.
 CREATE TABLE piece (
     address BLOB    NOT NULL PRIMARY KEY,
     block   INTEGER NOT NULL,
-    start   INTEGER NOT NULL                          -- where in the block's bytes
+    start   INTEGER NOT NULL
 ) WITHOUT ROWID;

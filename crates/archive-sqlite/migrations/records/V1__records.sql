@@ -1,11 +1,14 @@
 -- What is listed, filtered and sorted: narrow, clustered by id, so that a page is one short walk. Texts compare
 -- without regard to case, as the query language does.
+-- `detail` is exchange_detail.number. `captured` is the bytes of all stored bodies, before pieces are shared; `part`
+-- says which of its week's files of blocks they are in. `tags` and `tools_called` have each word between two line
+-- feeds. (Comments stand before the statements: SQLite keeps what is inside them in every file.)
 CREATE TABLE exchange (
     id           BLOB    NOT NULL PRIMARY KEY,
     rank         INTEGER NOT NULL,
-    detail       INTEGER NOT NULL,                   -- exchange_detail.number
-    captured     INTEGER NOT NULL,                   -- bytes of all stored bodies, before blocks are shared
-    part         INTEGER NOT NULL,                   -- which of its week's files of blocks they are in
+    detail       INTEGER NOT NULL,
+    captured     INTEGER NOT NULL,
+    part         INTEGER NOT NULL,
     began_us     INTEGER NOT NULL,
     outcome      INTEGER NOT NULL,
     integrity    INTEGER NOT NULL,
@@ -26,8 +29,8 @@ CREATE TABLE exchange (
     owner        TEXT COLLATE NOCASE,
     session      TEXT COLLATE NOCASE,
     error        TEXT COLLATE NOCASE,
-    tags         TEXT COLLATE NOCASE,                -- each between two line feeds
-    tools_called TEXT COLLATE NOCASE                 -- the same
+    tags         TEXT COLLATE NOCASE,
+    tools_called TEXT COLLATE NOCASE
 ) WITHOUT ROWID;
 
 -- Each index costs every write; these are the conditions that would otherwise read every row to find a few.
@@ -37,10 +40,9 @@ CREATE INDEX exchange_model_served ON exchange (model_served, id) WHERE model_se
 CREATE INDEX exchange_app          ON exchange (app, id)          WHERE app IS NOT NULL;
 CREATE INDEX exchange_project      ON exchange (project, id)      WHERE project IS NOT NULL;
 CREATE INDEX exchange_key          ON exchange (key, id)          WHERE key IS NOT NULL;
-CREATE INDEX exchange_failed       ON exchange (id, outcome)      WHERE outcome <> 1;
-CREATE INDEX exchange_status       ON exchange (id, status)       WHERE status >= 400;
-CREATE INDEX exchange_error        ON exchange (id, error)        WHERE error IS NOT NULL;
-CREATE INDEX exchange_tags         ON exchange (id, tags)         WHERE tags IS NOT NULL;
+CREATE INDEX exchange_troubled ON exchange (id, outcome, status, error)
+WHERE outcome <> 1 OR status >= 400 OR error IS NOT NULL;
+CREATE INDEX exchange_tags ON exchange (id, tags) WHERE tags IS NOT NULL;
 
 -- Records whose id does not tell when they were made: kept, found by id, never listed or counted.
 CREATE TABLE exchange_stray (
@@ -73,7 +75,8 @@ CREATE TABLE exchange_stray (
     tools_called TEXT
 ) WITHOUT ROWID;
 
--- What is shown but not filtered by, in the order it was written.
+-- What is shown but not filtered by, in the order it was written. `heads` has heads, attempts, timelines and where the
+-- bodies' pieces are.
 CREATE TABLE exchange_detail (
     number              INTEGER PRIMARY KEY,
     gateway             TEXT    NOT NULL,
@@ -100,7 +103,7 @@ CREATE TABLE exchange_detail (
     request_bytes       INTEGER NOT NULL,
     response_bytes      INTEGER NOT NULL,
     lost_bytes          INTEGER NOT NULL,
-    heads               BLOB    NOT NULL              -- heads, attempts, timelines and where the bodies' blocks are
+    heads               BLOB    NOT NULL
 );
 
 -- Sums over minutes, hours and days (`span`, in seconds); `start` is in seconds since the epoch.

@@ -7,6 +7,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio_util::sync::CancellationToken;
+use verbatim_core::ports::Unpaced;
 use verbatim_search_indexer::{IndexerConfig, IndexerError, Ports, rebuild};
 
 use super::{Setting, runtimes};
@@ -32,6 +33,7 @@ pub(super) fn run(setting: &Setting) -> Result<ExitCode> {
         let archive = stores::archive(&held.directory)?;
         let index = stores::index(&held.directory)?;
         let ports = Ports {
+            pace: Arc::new(Unpaced),
             archive: archive.clone(),
             index: index.clone(),
             committed: Arc::default(),

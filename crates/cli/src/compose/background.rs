@@ -7,6 +7,7 @@ use anyhow::Result;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use verbatim_archive_sqlite::SqliteArchive;
+use verbatim_core::ports::Pace;
 use verbatim_search_indexer::{IndexerConfig, IndexerError, Ports, Progress, Turn};
 use verbatim_search_sqlite::SqliteSearch;
 use verbatim_telemetry::Metrics;
@@ -19,11 +20,12 @@ pub(super) async fn index_all(
     archive: Arc<SqliteArchive>,
     index: Arc<SqliteSearch>,
     committed: Arc<Notify>,
+    pace: Arc<dyn Pace>,
     token: CancellationToken,
 ) -> Result<()> {
     let anew = index.needs_rebuild().await;
     let config = IndexerConfig::default();
-    let ports = Ports { archive, index, committed, turn: Turn::default() };
+    let ports = Ports { archive, index, committed, pace, turn: Turn::default() };
     if anew {
         match verbatim_search_indexer::rebuild(&config, &ports, &token, |_| {}).await {
             Ok(Progress { done: 0, .. }) => {}

@@ -2,16 +2,18 @@
 
 mod background;
 mod health;
+mod pace;
 pub(crate) mod stores;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
+use futures_util::future::try_join_all;
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use verbatim_archive_sqlite::SqliteArchive;
-use verbatim_core::ports::SystemClock;
+use verbatim_core::ports::{Pace, SystemClock};
 use verbatim_gateway::{Gateway, GatewayConfig, HealthHandle};
 use verbatim_log_sqlite::SqliteLog;
 use verbatim_search_sqlite::SqliteSearch;
@@ -23,6 +25,7 @@ use crate::data_dir::{Held, Instance};
 use crate::roles::Roles;
 use crate::signals::{Ending, Signals};
 use health::OwnGateway;
+use pace::BesideRelay;
 
 /// What a service is made from.
 pub(crate) struct Plan {
@@ -75,7 +78,7 @@ impl Service {
             let (for_archive, for_index) = (directory.clone(), directory);
             let archive = background.spawn_blocking(move || stores::archive(&for_archive));
             let index = background.spawn_blocking(move || stores::index(&for_index));
-            let relaying = service.start_relay(&config, &environment).await?;
+            let relaying = service.start_relay(&config, &environment, &background).await?;
             service.archive = Some(archive.await??);
             service.index = Some(index.await??);
             service.start_recording(&config, &relaying, &background);
@@ -96,12 +99,15 @@ impl Service {
         &mut self,
         config: &Config,
         environment: &BTreeMap<String, String>,
+        background: &Handle,
     ) -> Result<Relaying> {
         let directory = &self.held.directory;
         let secret = self.held.secret()?;
         let settings = &config.settings;
-        let (log, spool) =
-            tokio::try_join!(stores::log(directory, settings), stores::spool(directory, settings))?;
+        let (log, spool) = tokio::try_join!(
+            stores::log(directory, settings, background),
+            stores::spool(directory, settings, background)
+        )?;
         self.logs = vec![log.clone(), spool.clone()];
         let identity = format!("g-{:016x}", rand::random::<u64>());
         let config = config.gateway(environment, &identity, secret, Some(&directory.spool()))?;
@@ -118,19 +124,24 @@ impl Service {
     fn start_recording(&mut self, config: &Config, relaying: &Relaying, background: &Handle) {
         let (Some(archive), Some(index)) = (self.archive.clone(), self.index.clone()) else { return };
         let committed = Arc::new(Notify::new());
+        let log_bytes = config.settings.capture_log.max_bytes.0;
+        let pace: Arc<dyn Pace> =
+            Arc::new(BesideRelay::new(&Handle::current(), relaying.log.clone(), log_bytes));
         let ports = verbatim_recorder::Ports {
             log: relaying.log.clone(),
             archive: archive.clone(),
             index: Some(index.clone()),
             clock: Arc::new(SystemClock),
+            pace: Arc::clone(&pace),
             committed: Arc::clone(&committed),
         };
         let config = config.recorder();
         self.roles.add("recorder", background, |token| async move {
             Ok(verbatim_recorder::run(config, ports, token).await?)
         });
-        self.roles
-            .add("indexer", background, |token| background::index_all(archive, index, committed, token));
+        self.roles.add("indexer", background, |token| {
+            background::index_all(archive, index, committed, pace, token)
+        });
     }
 
     async fn start_web(
@@ -187,19 +198,21 @@ impl Service {
         }
     }
 
-    /// Closes the stores, once nothing runs on them any more.
+    /// Closes the stores, once nothing runs on them any more; side by side, since each waits for the disk.
     pub(crate) async fn close(&mut self) -> Result<()> {
-        let mut closed = Ok(());
-        for log in &self.logs {
-            closed = closed.and(log.shutdown().await);
-        }
-        if let Some(index) = self.index.take() {
-            index.close().await;
-        }
-        if let Some(archive) = self.archive.take() {
-            archive.close().await;
-        }
-        closed.context("the capture log did not close in order")
+        let logs = self.logs.iter().map(|log| log.shutdown());
+        let index = async {
+            if let Some(index) = self.index.take() {
+                index.close().await;
+            }
+        };
+        let archive = async {
+            if let Some(archive) = self.archive.take() {
+                archive.close().await;
+            }
+        };
+        let (closed, (), ()) = tokio::join!(try_join_all(logs), index, archive);
+        closed.map(drop).context("the capture log did not close in order")
     }
 }
 

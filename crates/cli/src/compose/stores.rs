@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
+use tokio::runtime::Handle;
 use verbatim_archive_sqlite::{ArchiveOptions, SqliteArchive};
 use verbatim_core::ports::SystemClock;
 use verbatim_log_sqlite::SqliteLog;
@@ -12,21 +13,31 @@ use crate::config::Settings;
 use crate::data_dir::DataDir;
 
 /// Opens the capture log.
-pub(crate) async fn log(directory: &DataDir, settings: &Settings) -> Result<Arc<SqliteLog>> {
+pub(crate) async fn log(
+    directory: &DataDir,
+    settings: &Settings,
+    background: &Handle,
+) -> Result<Arc<SqliteLog>> {
     let config = verbatim_log_sqlite::Config {
         max_bytes: settings.capture_log.max_bytes.0,
+        housekeeping: Some(background.clone()),
         ..verbatim_log_sqlite::Config::new(directory.log())
     };
     Ok(Arc::new(SqliteLog::open(config).await.context("capture log")?))
 }
 
 /// Opens the gateway's spool.
-pub(crate) async fn spool(directory: &DataDir, settings: &Settings) -> Result<Arc<SqliteLog>> {
+pub(crate) async fn spool(
+    directory: &DataDir,
+    settings: &Settings,
+    background: &Handle,
+) -> Result<Arc<SqliteLog>> {
     let spool = &settings.gateway.spool;
     let config = verbatim_log_sqlite::Config {
         name: "spool",
         max_bytes: spool.max_bytes.0,
         keep_free_bytes: spool.min_free_bytes.0,
+        housekeeping: Some(background.clone()),
         // Nobody follows it: what is read back was written long before.
         cache_bytes: 0,
         ..verbatim_log_sqlite::Config::new(directory.spool())

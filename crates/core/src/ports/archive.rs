@@ -163,6 +163,42 @@ pub trait Archive: Send + Sync + 'static {
     /// that does not match its hash is a permanent error that says so.
     async fn body(&self, id: ExchangeId, leg: Leg) -> PortResult<Option<LegBody>>;
 
+    /// Whole records of the first of `ids`, in the order asked: of at least one, and of as many as have up to `bytes`
+    /// of bodies together; the others are to be asked for again. `None` where there is no record; a permanent error
+    /// where that one can't be read. A body that can't be read is left out, and a note in the heads says why.
+    async fn read_many(
+        &self,
+        ids: &[ExchangeId],
+        bytes: u64,
+    ) -> PortResult<Vec<PortResult<Option<ExchangeRecord>>>> {
+        let (mut records, mut room) = (Vec::with_capacity(ids.len()), bytes);
+        for id in ids {
+            let (exchange, mut heads) = match self.get(*id).await {
+                Ok(Some(found)) => found,
+                Err(error) if error.is_transient() => return Err(error),
+                other => {
+                    records.push(other.map(|_| None));
+                    continue;
+                }
+            };
+            let stored: u64 = heads.legs.iter().map(|info| info.stored).sum();
+            if stored > room && !records.is_empty() {
+                break;
+            }
+            room = room.saturating_sub(stored);
+            let mut bodies = Vec::with_capacity(heads.legs.len());
+            for leg in heads.legs.iter().map(|info| info.leg).collect::<Vec<_>>() {
+                match self.body(*id, leg).await {
+                    Ok(body) => bodies.extend(body),
+                    Err(error) if error.is_transient() => return Err(error),
+                    Err(error) => heads.notes.push(error.to_string()),
+                }
+            }
+            records.push(Ok(Some(ExchangeRecord { exchange, heads, bodies })));
+        }
+        Ok(records)
+    }
+
     /// Lists exchanges.
     async fn list(&self, request: ListRequest) -> PortResult<Page>;
 

@@ -5,6 +5,7 @@ mod capture_log;
 mod clock;
 mod error;
 mod live;
+mod pace;
 mod search_index;
 
 pub use archive::{
@@ -18,4 +19,5 @@ pub use capture_log::{
 pub use clock::{Clock, SystemClock};
 pub use error::{PortError, PortResult};
 pub use live::{Live, LiveMessage};
+pub use pace::{Pace, Unpaced};
 pub use search_index::{Hit, IndexHealth, SearchIndex, SearchPage, SearchRequest, Snippet, WriteOutcome};

@@ -41,6 +41,38 @@ pub async fn bodies_of_every_size_read_back(world: MakeArchiveWorld) {
     world.close().await;
 }
 
+/// As many as their bodies allow, and never none.
+pub async fn whole_records_are_read_together_within_a_bound(world: MakeArchiveWorld) {
+    let world = world();
+    let archive = world.open().await;
+    let sizes = [1_000, 300, 0, 2_000, 5_000];
+    let build = |(seed, size)| {
+        ExchangeBuilder::minted().request(noise(seed, size)).response(vec![b'z'; size]).build()
+    };
+    let records: Vec<_> = (0..).zip(sizes).map(build).collect();
+    store(&*archive, records.clone()).await;
+    let nobody = verbatim_core::model::ExchangeId::mint();
+    let mut ids: Vec<_> = records.iter().map(|record| record.exchange.id).collect();
+    ids.insert(1, nobody);
+    let read = async |ids: &[_], bytes| -> Vec<_> {
+        let found = archive.read_many(ids, bytes).await.unwrap();
+        found.into_iter().map(|found| found.unwrap()).collect()
+    };
+    let all = read(&ids, u64::MAX).await;
+    assert_eq!(all.len(), ids.len());
+    assert!(all[1].is_none());
+    for (found, record) in all.iter().flatten().zip(&records) {
+        assert_eq!(found.exchange.id, record.exchange.id);
+        assert_eq!(found.heads.legs, infos(record));
+        assert_eq!(found.bodies, record.bodies);
+    }
+    assert_eq!(read(&ids, 2_600).await.len(), 4, "the fourth record no longer fits");
+    assert_eq!(read(&ids[5..], 1).await.len(), 1, "the first is read however large it is");
+    assert_eq!(read(&[nobody], 1).await.len(), 1);
+    assert_eq!(read(&[], 1).await.len(), 0);
+    world.close().await;
+}
+
 /// However they are packed.
 pub async fn small_bodies_committed_together_read_back(world: MakeArchiveWorld) {
     let world = world();

@@ -159,6 +159,7 @@ impl Bench {
                 let Message::End(end) = decode(outgoing.payload.clone()).unwrap().message else {
                     panic!("an end")
                 };
+                assert_ne!(started, end.start.is_some(), "a start goes alone, or inside the end");
                 for sequence in delta_decode(&end.sequences).chain(delta_decode(&end.manifests)) {
                     assert!(self.stored[lane].contains_key(&sequence), "it names what is there");
                 }
@@ -206,7 +207,8 @@ impl Bench {
         let end = end.unwrap();
         let mut legs: BTreeMap<u32, Assembly> = BTreeMap::new();
         let mut add = |piece: Piece| legs.entry(piece.leg).or_default().add(piece);
-        let mut starts = 0;
+        let mut starts = usize::from(end.start.is_some());
+        end.start.iter().filter_map(|start| start.request.clone()).for_each(&mut add);
         let mut names: Vec<(usize, Sequence)> = Vec::new();
         for manifest in delta_decode(&end.manifests) {
             let (_, Message::Part(part)) = &self.stored[lane][&manifest] else {
@@ -228,7 +230,7 @@ impl Bench {
                 Message::End(_) => panic!("an end names no end"),
             }
         }
-        assert_eq!(starts, 1, "the start is named once");
+        assert_eq!(starts, 1, "the start is named once, or inside");
         end.pieces.iter().cloned().for_each(&mut add);
         let mut read = [Leg::ClientRequest, Leg::ClientResponse].map(|leg| {
             let bytes = legs.remove(&u32::from(leg.number())).unwrap_or_default().finish().0.to_vec();
@@ -281,6 +283,32 @@ fn a_short_exchange_has_no_parts() {
     bench.finish();
     let kinds: Vec<_> = bench.stored[0].values().map(|(kind, _)| *kind).collect();
     assert_eq!(kinds, [MessageKind::Start, MessageKind::End]);
+}
+
+#[test]
+fn an_exchange_that_is_over_before_its_start_was_sent_is_one_message() {
+    let mut bench = Bench::new();
+    bench.run(Step::Chunk { request: true, length: 90_000 });
+    bench.run(Step::Chunk { request: false, length: 1000 });
+    bench.run(Step::End);
+    bench.run(Step::Take);
+    bench.run(Step::Fail(1));
+    assert!(!bench.machine.is_started());
+    bench.finish();
+    let kinds: Vec<_> = bench.stored[0].values().map(|(kind, _)| *kind).collect();
+    assert_eq!(kinds, [MessageKind::End]);
+    assert!(bench.machine.is_started());
+    assert_eq!(bench.read(), bench.sent);
+}
+
+#[test]
+fn a_large_exchange_that_is_over_begins_with_its_start_all_the_same() {
+    let mut bench = Bench::new();
+    bench.run(Step::Chunk { request: false, length: PART_BYTES + 1 });
+    bench.finish();
+    let kinds: Vec<_> = bench.stored[0].values().map(|(kind, _)| *kind).collect();
+    assert_eq!(kinds, [MessageKind::Start, MessageKind::Part, MessageKind::End]);
+    assert_eq!(bench.read(), bench.sent);
 }
 
 #[test]

@@ -82,7 +82,7 @@ pub(super) async fn at_rest(setting: &Setting) -> Vec<Finding> {
 }
 
 async fn read(setting: &Setting, directory: &DataDir) -> anyhow::Result<Figures> {
-    let log = stores::log(directory, &setting.config.settings).await?;
+    let log = stores::log(directory, &setting.config.settings, &tokio::runtime::Handle::current()).await?;
     let archive = stores::archive(directory)?;
     let index = stores::index(directory)?;
     let (in_log, in_archive, in_index) =
