@@ -9,8 +9,8 @@ use bytes::Bytes;
 use support::{ANSWER, Bed, GATEWAY, REQUEST, end, end_with, part, plain_end, start, summary, wait_until};
 use verbatim_core::model::{ExchangeId, Integrity, Leg, Outcome, Provenance, Rank};
 use verbatim_core::ports::{Archive, CaptureLog, Message, MessageKind};
-use verbatim_proto::delta_encode;
-use verbatim_proto::v1::{End, LegSummary};
+use verbatim_proto::v1::{End, LegSummary, envelope};
+use verbatim_proto::{decode, delta_encode, piece};
 
 async fn body(archive: &Arc<dyn Archive>, id: ExchangeId, leg: Leg) -> Bytes {
     archive.body(id, leg).await.expect("a readable archive").map(|body| body.bytes).unwrap_or_default()
@@ -34,6 +34,26 @@ async fn a_short_exchange_is_archived_whole_and_purged_from_the_log() {
     assert_eq!((exchange.asked_preview.as_str(), exchange.answered_preview.as_str()), ("Hello", "Hi there"));
     assert!(exchange.cost_micros.is_some());
     assert_eq!(heads.legs.len(), 2);
+    assert_eq!(body(&bed.archive, id, Leg::ClientRequest).await, REQUEST);
+    assert_eq!(body(&bed.archive, id, Leg::ClientResponse).await, ANSWER);
+    wait_until(async || bed.log.messages().is_empty()).await;
+    bed.stop().await;
+}
+
+#[tokio::test]
+async fn an_exchange_that_is_one_message_is_archived_whole() {
+    let mut bed = Bed::new().await;
+    let id = ExchangeId::mint();
+    let envelope::Message::Start(first) = decode(start(id, REQUEST).payload).unwrap().message else {
+        panic!("a start")
+    };
+    let answer = piece(Leg::ClientResponse, 0, Bytes::from_static(ANSWER.as_bytes()), &[]);
+    bed.append(end_with(id, End { start: Some(first), pieces: vec![answer], ..plain_end() })).await;
+    bed.start();
+    bed.wait_for_rank(id, Rank::Complete).await;
+    let (exchange, _) = bed.archive.get(id).await.unwrap().unwrap();
+    assert_eq!((exchange.outcome, exchange.integrity), (Outcome::Completed, Integrity::Whole));
+    assert_eq!((exchange.method.as_str(), exchange.path.as_str()), ("POST", "/v1/chat/completions"));
     assert_eq!(body(&bed.archive, id, Leg::ClientRequest).await, REQUEST);
     assert_eq!(body(&bed.archive, id, Leg::ClientResponse).await, ANSWER);
     wait_until(async || bed.log.messages().is_empty()).await;
