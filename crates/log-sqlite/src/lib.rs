@@ -6,6 +6,7 @@
 //! Knows nothing of what a message says: payloads are opaque.
 
 mod appender;
+mod beats;
 mod config;
 mod contents;
 mod cursor;

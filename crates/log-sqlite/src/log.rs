@@ -1,6 +1,6 @@
 //! The log, open.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
@@ -16,6 +16,7 @@ use verbatim_core::ports::{
 
 use crate::Config;
 use crate::appender::Appender;
+use crate::beats::Beats;
 use crate::cursor::{Picked, Take, after};
 use crate::ledger::{Ledger, Located};
 use crate::lock::DirectoryLock;
@@ -35,8 +36,7 @@ pub struct SqliteLog {
     queue: Arc<Queue>,
     state: Arc<StateFile>,
     damage: Damage,
-    /// Gateways that said so since the log was opened.
-    alive: Mutex<HashSet<String>>,
+    beats: Mutex<Beats>,
     tasks: Mutex<JoinSet<()>>,
     appender: Mutex<Option<JoinHandle<()>>>,
     // Last: nobody else gets in before all of that has ended.
@@ -72,7 +72,7 @@ impl SqliteLog {
             queue,
             state: Arc::new(recovered.state),
             damage: recovered.damage,
-            alive: Mutex::default(),
+            beats: Mutex::default(),
             tasks: Mutex::default(),
             appender: Mutex::default(),
             lock: Mutex::new(Some(recovered.lock)),
@@ -145,8 +145,8 @@ impl SqliteLog {
         self.appender.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    fn alive(&self) -> MutexGuard<'_, HashSet<String>> {
-        self.alive.lock().unwrap_or_else(PoisonError::into_inner)
+    fn beats(&self) -> MutexGuard<'_, Beats> {
+        self.beats.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Takes note of messages that can't be read any more.
@@ -359,15 +359,12 @@ impl CaptureLog for SqliteLog {
     }
 
     async fn heartbeat(&self, gateway: &str) -> PortResult<()> {
-        let mut alive = self.alive();
-        if !alive.contains(gateway) {
-            alive.insert(gateway.to_owned());
-        }
+        self.beats().beat(gateway, Instant::now());
         Ok(())
     }
 
     async fn liveness(&self, gateway: &str) -> PortResult<Liveness> {
-        Ok(if self.alive().contains(gateway) { Liveness::Alive } else { Liveness::Dead })
+        Ok(self.beats().liveness(gateway))
     }
 
     async fn health(&self) -> PortResult<LogHealth> {

@@ -266,7 +266,12 @@ impl CaptureLog for MemoryLog {
     }
 
     async fn liveness(&self, gateway: &str) -> PortResult<Liveness> {
-        Ok(if self.lock().alive.contains(gateway) { Liveness::Alive } else { Liveness::Dead })
+        let log = self.lock();
+        Ok(match log.alive.contains(gateway) {
+            true => Liveness::Alive,
+            false if log.alive.is_empty() => Liveness::Unknown,
+            false => Liveness::Dead,
+        })
     }
 
     async fn health(&self) -> PortResult<LogHealth> {

@@ -38,8 +38,11 @@ impl Bed {
             &ArchiveOptions::default(),
         )
         .unwrap();
+        let log = Arc::new(MemoryLog::new(Duration::from_secs(60)));
+        // While nobody lives, nobody is dead.
+        log.heartbeat("another gateway").await.unwrap();
         Self {
-            log: Arc::new(MemoryLog::new(Duration::from_secs(60))),
+            log,
             archive: Arc::new(archive),
             config: RecorderConfig {
                 hold: Duration::ZERO,

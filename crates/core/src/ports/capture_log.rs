@@ -129,9 +129,9 @@ pub struct DeadLetter {
 pub enum Liveness {
     /// It writes, or may write again.
     Alive,
-    /// It will never write again.
+    /// It will never write again, and nobody will for it.
     Dead,
-    /// Can't be told now.
+    /// Can't be told now; so it is before any gateway was heard since the log was opened.
     Unknown,
 }
 
@@ -179,7 +179,7 @@ pub trait CaptureLog: Send + Sync + 'static {
     /// Stores messages that can't be processed; durable when it returns. They are kept until someone looks.
     async fn dead_letter(&self, letters: Vec<DeadLetter>) -> PortResult<()>;
 
-    /// Says that this gateway process is alive.
+    /// Says that this gateway process is alive, or that another still writes for it.
     async fn heartbeat(&self, gateway: &str) -> PortResult<()>;
 
     /// Whether a gateway process can still write.
