@@ -123,9 +123,6 @@ impl Gateway {
     /// was captured is flushed to the log or the spool.
     pub async fn run(self, token: CancellationToken) -> Result<(), GatewayError> {
         let gateway: Arc<str> = self.config.gateway_id.as_str().into();
-        // A gateway that nobody has heard of could be taken for dead when its first calls are audited.
-        heartbeat::beat(&self.ports.log, &gateway).await;
-
         let pipeline = Pipeline::start(&self, &gateway);
         let acceptor = Acceptor {
             relay: Arc::clone(&self.relay),
@@ -206,7 +203,15 @@ impl Pipeline {
             flush: config.timeouts.acknowledge * 2 + FLUSH,
         });
         tasks.spawn(publisher.run(stop_publisher.clone()));
-        tasks.spawn(heartbeat::run(Arc::clone(&ports.log), Arc::clone(name), stop_others.clone()));
+        tasks.spawn(heartbeat::run(
+            Arc::clone(&ports.log),
+            Arc::clone(name),
+            Arc::clone(&spool_index),
+            stop_others.clone(),
+        ));
+        if ports.spool.is_none() {
+            spool_index.stock_taken();
+        }
         if let Some(spool) = &ports.spool {
             let replayer = Replayer::new(ReplayerConfig {
                 gateway: Arc::clone(name),

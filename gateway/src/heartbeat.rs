@@ -1,4 +1,5 @@
-//! Tells the capture log that this gateway lives, so that its open calls are not settled as lost.
+//! Tells the capture log that this gateway lives, so that its open calls are not settled as lost. It speaks for the
+//! processes before it as long as their calls are in its spool: settled, the log would let go of what it holds of them.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,12 +8,16 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 use verbatim_core::ports::CaptureLog;
 
+use crate::spool::SpoolIndex;
+
 /// Judges wait for thirty seconds of silence; several beats may be missed.
 const EVERY: Duration = Duration::from_secs(5);
 const AT_MOST: Duration = Duration::from_secs(4);
+/// The first beat waits so long for what earlier processes left to be known.
+const STOCK_WITHIN: Duration = Duration::from_secs(20);
 
 /// One sign of life. A log that can't take it now is no reason to stop.
-pub(crate) async fn beat(log: &Arc<dyn CaptureLog>, gateway: &str) {
+async fn beat(log: &Arc<dyn CaptureLog>, gateway: &str) {
     match timeout(AT_MOST, log.heartbeat(gateway)).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => tracing::warn!(%error, "the capture log took no heartbeat"),
@@ -21,13 +26,20 @@ pub(crate) async fn beat(log: &Arc<dyn CaptureLog>, gateway: &str) {
 }
 
 /// Signs of life until `stop`.
-pub(crate) async fn run(log: Arc<dyn CaptureLog>, gateway: Arc<str>, stop: CancellationToken) {
+pub(crate) async fn run(
+    log: Arc<dyn CaptureLog>,
+    gateway: Arc<str>,
+    spool: Arc<SpoolIndex>,
+    stop: CancellationToken,
+) {
+    // Once one gateway is heard, those that are not count as dead.
+    let _ = stop.run_until_cancelled(timeout(STOCK_WITHIN, spool.stock())).await;
     let mut ticks = interval(EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        tokio::select! {
-            _ = ticks.tick() => beat(&log, &gateway).await,
-            () = stop.cancelled() => return,
+    while stop.run_until_cancelled(ticks.tick()).await.is_some() {
+        for earlier in spool.writers() {
+            beat(&log, &earlier).await;
         }
+        beat(&log, &gateway).await;
     }
 }

@@ -1,6 +1,6 @@
 //! What an earlier process left in the spool.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use verbatim_core::model::{ExchangeId, Outcome};
 use verbatim_core::ports::{CaptureLog, Message, MessageKind, PortResult, Sequence};
@@ -8,19 +8,21 @@ use verbatim_proto::v1::End;
 use verbatim_proto::v1::envelope::Message as Body;
 use verbatim_proto::{decode, delta_decode, delta_encode, encode};
 
-use super::plan::part_of;
 use super::{PROGRESS, SPOOLED, SpoolIndex};
 
 const SCAN_MESSAGES: usize = 1000;
 const SCAN_BYTES: usize = 4 << 20;
 
-/// How far the replay of an exchange had come: how many of its messages were dealt with, and where those that were
-/// sent stand in the log.
+/// How far the replay of an exchange had come: how many of its messages were dealt with, and where those stand that
+/// the log holds by now, sent by the replay or before.
 #[derive(Debug, Default, Clone)]
 pub(super) struct Progress {
     pub(super) done: usize,
-    pub(super) sent: Vec<Sequence>,
+    pub(super) stand: Vec<Sequence>,
 }
+
+/// The processes that wrote of an exchange: to the spool, and maybe to the log before or after.
+type Writers = HashMap<ExchangeId, BTreeSet<String>>;
 
 /// What was found.
 #[derive(Debug, Default)]
@@ -41,6 +43,7 @@ pub(super) async fn take_stock(
     let floors = spool.floors().await?;
     let mut found = Leftovers::default();
     let mut open: HashMap<ExchangeId, Vec<Sequence>> = HashMap::new();
+    let mut writers: Writers = HashMap::new();
     let mut from = 1;
     loop {
         let batch = spool.scan(SPOOLED, from, floors.last, SCAN_MESSAGES, SCAN_BYTES).await?;
@@ -48,6 +51,10 @@ pub(super) async fn take_stock(
         from = last + 1;
         for (sequence, message) in batch {
             let id = message.exchange;
+            let writer = decode(message.payload).map(|decoded| decoded.gateway).ok();
+            let writer = writer.filter(|writer| writer != gateway);
+            let is_earlier = writer.is_some();
+            writers.entry(id).or_default().extend(writer);
             if message.kind == MessageKind::End {
                 let pieces = open.remove(&id).unwrap_or_default();
                 // One that was replayed may wait to be purged.
@@ -55,16 +62,19 @@ pub(super) async fn take_stock(
                     index.found(id, pieces.first().copied().unwrap_or(sequence));
                     found.spooled += 1;
                 }
-            } else if decode(message.payload).is_ok_and(|decoded| decoded.gateway != gateway) {
+            } else if is_earlier {
                 open.entry(id).or_default().push(sequence);
             }
         }
     }
-    found.progress = progress(spool, floors.last).await?;
+    found.progress = progress(spool, floors.last, &mut writers).await?;
     for (id, pieces) in open {
         index.found(id, pieces.first().copied().unwrap_or(floors.last));
         end(spool, gateway, id, &pieces).await?;
         found.spooled += 1;
+    }
+    for (id, writers) in writers {
+        index.written_by(id, writers);
     }
     Ok(found)
 }
@@ -85,7 +95,11 @@ async fn end(spool: &dyn CaptureLog, gateway: &str, id: ExchangeId, pieces: &[Se
     Ok(())
 }
 
-async fn progress(spool: &dyn CaptureLog, last: Sequence) -> PortResult<HashMap<ExchangeId, Progress>> {
+async fn progress(
+    spool: &dyn CaptureLog,
+    last: Sequence,
+    writers: &mut Writers,
+) -> PortResult<HashMap<ExchangeId, Progress>> {
     let mut found: HashMap<ExchangeId, Progress> = HashMap::new();
     let mut from = 1;
     loop {
@@ -93,11 +107,13 @@ async fn progress(spool: &dyn CaptureLog, last: Sequence) -> PortResult<HashMap<
         let Some((sequence, _)) = batch.last() else { return Ok(found) };
         from = sequence + 1;
         for (_, message) in batch {
-            if let Some(part) = part_of(message.payload) {
+            let Ok(decoded) = decode(message.payload) else { continue };
+            writers.entry(message.exchange).or_default().insert(decoded.gateway);
+            if let Body::Part(part) = decoded.message {
                 let mut saved = delta_decode(&part.sequences);
                 let progress = found.entry(message.exchange).or_default();
                 progress.done = usize::try_from(saved.next().unwrap_or(0)).unwrap_or(0);
-                progress.sent.extend(saved);
+                progress.stand.extend(saved);
             }
         }
     }

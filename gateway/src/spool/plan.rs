@@ -28,8 +28,10 @@ pub(super) struct Plan {
 pub(super) enum Step {
     /// It goes to the log, in this form.
     Send(Message),
-    /// It only told what the log holds already, or nothing is left of it.
-    Noted,
+    /// It only told what the log holds already: these.
+    Held(Vec<Sequence>),
+    /// Nothing is left of it.
+    Missing,
 }
 
 impl Plan {
@@ -55,9 +57,9 @@ impl Plan {
         Ok(Some(plan))
     }
 
-    /// So many of its first messages went to the log before, and stand there now.
+    /// So many of its first messages were dealt with before, and these stand in the log now.
     pub(super) fn resume(&mut self, sent: &[Sequence], done: usize) {
-        self.logged.extend_from_slice(sent);
+        self.stand(sent);
         self.pieces.drain(..done.min(self.pieces.len()));
     }
 
@@ -66,23 +68,22 @@ impl Plan {
         let decoded = message.and_then(|message| Some((message.kind, decode(message.payload).ok()?)));
         let Some((kind, decoded)) = decoded else {
             self.missing += 1;
-            return Step::Noted;
+            return Step::Missing;
         };
         if let Body::Part(part) = &decoded.message
             && part.pieces.is_empty()
             && part.heads.is_empty()
         {
-            self.logged.extend(delta_decode(&part.sequences));
-            return Step::Noted;
+            return Step::Held(delta_decode(&part.sequences).collect());
         }
         // From now on this process answers for it: the one that wrote it may be gone.
         let payload = encode(self.id, gateway, decoded.message);
         Step::Send(Message { kind, gateway: gateway.to_owned(), exchange: self.id, payload })
     }
 
-    /// One of its messages stands in the log now.
-    pub(super) fn sent(&mut self, sequence: Sequence) {
-        self.logged.push(sequence);
+    /// Messages of it stand in the log.
+    pub(super) fn stand(&mut self, sequences: &[Sequence]) {
+        self.logged.extend_from_slice(sequences);
     }
 
     /// One of its messages will never be in the log.

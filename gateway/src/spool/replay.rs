@@ -1,6 +1,6 @@
 //! Sends what is in the spool to the log.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
@@ -43,13 +43,15 @@ pub(crate) struct ReplayerConfig {
 pub(crate) struct Replayer {
     config: ReplayerConfig,
     progress: HashMap<ExchangeId, Progress>,
+    /// Exchanges whose replay this process has begun.
+    has_begun: HashSet<ExchangeId>,
     /// Everything below this was let go.
     purged: Sequence,
 }
 
 impl Replayer {
     pub(crate) fn new(config: ReplayerConfig) -> Self {
-        Self { config, progress: HashMap::new(), purged: 1 }
+        Self { config, progress: HashMap::new(), has_begun: HashSet::new(), purged: 1 }
     }
 
     /// Replays until `stop`; what is not replayed by then stays in the spool for the next process.
@@ -89,6 +91,7 @@ impl Replayer {
         }
         self.config.gauges.spooled.fetch_add(found.spooled, Relaxed);
         self.progress = found.progress;
+        self.config.index.stock_taken();
         self.measure().await
     }
 
@@ -113,13 +116,18 @@ impl Replayer {
             match Plan::of(&*self.config.spool, &delivery).await? {
                 Some(mut plan) => {
                     if let Some(progress) = self.progress.get(&plan.id) {
-                        plan.resume(&progress.sent, progress.done);
+                        plan.resume(&progress.stand, progress.done);
                     }
                     plans.push(plan);
                 }
                 None => self.set_aside(delivery, "it is no end that can be read").await?,
             }
         }
+        // Whoever goes on after this process has to know that it sent some, before it does.
+        let begun = (0..plans.len()).filter(|index| !self.has_begun.contains(&plans[*index].id));
+        let begun: HashMap<usize, Progress> = begun.map(|index| (index, Progress::default())).collect();
+        self.has_begun.extend(begun.keys().map(|index| plans[*index].id));
+        self.save(&plans, begun).await?;
         let places: Vec<(usize, Sequence)> = plans
             .iter()
             .enumerate()
@@ -133,6 +141,7 @@ impl Replayer {
         self.config.spool.acknowledge(Consumer::Recorder, ends).await?;
         for plan in &plans {
             self.progress.remove(&plan.id);
+            self.has_begun.remove(&plan.id);
             self.config.index.forget(plan.id);
             self.config.index.written(plan.end_at);
         }
@@ -148,18 +157,26 @@ impl Replayer {
         let mut owners = Vec::new();
         let mut dealt_with: HashMap<usize, Progress> = HashMap::new();
         for ((owner, _), message) in places.iter().zip(read) {
-            dealt_with.entry(*owner).or_default().done += 1;
-            if let Step::Send(message) = plans[*owner].step(&self.config.gateway, message) {
-                messages.push(message);
-                owners.push(*owner);
+            let more = dealt_with.entry(*owner).or_default();
+            more.done += 1;
+            match plans[*owner].step(&self.config.gateway, message) {
+                Step::Send(message) => {
+                    messages.push(message);
+                    owners.push(*owner);
+                }
+                Step::Held(sequences) => {
+                    plans[*owner].stand(&sequences);
+                    more.stand.extend(sequences);
+                }
+                Step::Missing => {}
             }
         }
         let results = self.append(messages).await?;
         for (owner, result) in owners.into_iter().zip(results) {
             match result {
                 Some(sequence) => {
-                    plans[owner].sent(sequence);
-                    dealt_with.entry(owner).or_default().sent.push(sequence);
+                    plans[owner].stand(&[sequence]);
+                    dealt_with.entry(owner).or_default().stand.push(sequence);
                 }
                 None => plans[owner].lost(),
             }
@@ -173,9 +190,9 @@ impl Replayer {
             let id = plans[owner].id;
             let progress = self.progress.entry(id).or_default();
             progress.done += more.done;
-            let sequences = std::iter::once(progress.done as u64).chain(more.sent.iter().copied());
+            let sequences = std::iter::once(progress.done as u64).chain(more.stand.iter().copied());
             let part = Part { sequences: delta_encode(sequences), ..Default::default() };
-            progress.sent.extend(&more.sent);
+            progress.stand.extend(&more.stand);
             saved.push(Message {
                 kind: MessageKind::Part,
                 gateway: PROGRESS.to_owned(),

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use verbatim_core::model::Outcome;
-use verbatim_core::ports::{CaptureLog, MessageKind};
+use verbatim_core::ports::{CaptureLog, Liveness, Message, MessageKind};
 use verbatim_testkit::{Fault, MemoryLog};
 
-use crate::support::{After, Connection, Record, Rig, TestLog, get, head, post, records, until};
+use crate::support::{After, Connection, Record, Rig, TestLog, get, head, post, records, soon, until};
 
 const CHAT: &str = r#"{"model":"m","messages":[{"role":"user","content":"hello"}]}"#;
 const STREAM: &str = r#"{"model":"m","stream":true,"messages":[{"role":"user","content":"hello"}]}"#;
@@ -84,6 +84,31 @@ async fn an_exchange_that_began_in_the_log_ends_whole_through_the_spool() {
 }
 
 #[tokio::test]
+async fn what_the_log_held_before_is_still_named_when_a_replay_breaks_off() {
+    let rig = rig().await;
+    let mut connection = Connection::open(rig.address).await;
+    let headers = [("x-mock", "size=6000000; chunks=60; chunk-delay=20ms; flush"), ("x-mock-id", "s")];
+    connection.send(head("POST", "/v1/chat/completions", &headers, Some(STREAM.len()))).await;
+    connection.send(STREAM).await;
+    until(|| rig.log.memory.messages().iter().any(|(_, message)| message.kind == MessageKind::Part)).await;
+    rig.log.faulty.cut_off();
+    let answer = connection.receive("POST").await;
+    until(|| spooled(&rig) == 1).await;
+    // Each try sends some of it.
+    rig.log.faulty.recover();
+    for _ in 0..3 {
+        let written = rig.log.faulty.written();
+        until(|| rig.log.faulty.written() > written || spooled(&rig) == 0).await;
+        rig.log.faulty.set_for_calls(Fault::Fail, 1);
+    }
+    rig.log.faulty.recover();
+    let record = rig.record().await;
+    assert_eq!(record.request, STREAM.as_bytes());
+    assert_eq!(record.response, answer.body);
+    assert_eq!(record.lost(), 0);
+}
+
+#[tokio::test]
 async fn large_exchanges_are_replayed_whole() {
     let rig = rig().await;
     rig.log.faulty.cut_off();
@@ -122,10 +147,9 @@ async fn a_spool_that_an_earlier_process_left_is_replayed_at_the_start() {
     let headers = [("x-mock", "chunks=20; hang-after=8; flush")];
     connection.send(head("POST", "/v1/chat/completions", &headers, Some(STREAM.len()))).await;
     connection.send(STREAM).await;
-    let parts = |memory: &MemoryLog| {
-        memory.messages().iter().filter(|(_, message)| message.kind == MessageKind::Part).count()
-    };
-    until(|| parts(&spool_memory) >= 1).await;
+    // Beside what is spooled there is how far its replay has come.
+    let is_spooled = |message: &Message| message.kind == MessageKind::Part && message.gateway == "spool";
+    until(|| spool_memory.messages().iter().any(|(_, message)| is_spooled(message))).await;
     // The process is gone without a word: only what is in log and spool is left.
     let (left_log, left_spool) = (copy(&log_memory).await, copy(&spool_memory).await);
     first.shutdown().await;
@@ -144,6 +168,48 @@ async fn a_spool_that_an_earlier_process_left_is_replayed_at_the_start() {
     let writers: HashSet<_> =
         second.log.memory.messages().into_iter().map(|(_, message)| message.gateway).collect();
     assert_eq!(writers, HashSet::from(["test-2".to_owned()]));
+}
+
+#[tokio::test]
+async fn a_gateway_speaks_for_earlier_ones_while_their_exchanges_are_in_its_spool() {
+    let alive =
+        async |rig: &Rig, gateway: &str| rig.log.memory.liveness(gateway).await.unwrap() == Liveness::Alive;
+    let (log, spool) = (TestLog::new(), TestLog::new());
+    let (mut log_memory, mut spool_memory) = (Arc::clone(&log.memory), Arc::clone(&spool.memory));
+    let mut rig = Rig::over(log, Some(spool), |config| {
+        config.timeouts.acknowledge = Duration::from_millis(200);
+    })
+    .await;
+    rig.log.faulty.set_for_messages(Fault::Fail, |_| true);
+    calls(&rig, 3).await;
+    until(|| spooled(&rig) == 3).await;
+    let mut earlier = vec!["test-1"];
+    // The second tries to replay them, and may have sent something; the third speaks for both.
+    for name in ["test-2", "test-3"] {
+        until(|| {
+            let begun = |(_, message): (_, Message)| message.gateway == "spool-progress";
+            name == "test-2" || spool_memory.messages().into_iter().any(begun)
+        })
+        .await;
+        let (left_log, left_spool) = (copy(&log_memory).await, copy(&spool_memory).await);
+        rig.shutdown().await;
+        let (log, spool) = (TestLog::over(left_log), TestLog::over(left_spool));
+        (log_memory, spool_memory) = (Arc::clone(&log.memory), Arc::clone(&spool.memory));
+        log.faulty.set_for_messages(Fault::Fail, |_| true);
+        rig = Rig::over(log, Some(spool), |config| config.gateway_id = name.to_owned()).await;
+        soon(async {
+            while !alive(&rig, name).await {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
+        for gateway in &earlier {
+            assert!(alive(&rig, gateway).await, "{name} says nothing of {gateway}");
+        }
+        earlier.push(name);
+    }
+    rig.log.faulty.recover();
+    until(|| distinct(&rig).len() == 3 && spooled(&rig) == 0).await;
 }
 
 /// What a log's files hold when their process is gone.
