@@ -15,7 +15,8 @@ use crate::price;
 /// The record of an exchange whose end was read. What is missing makes it damaged.
 pub(crate) fn ended(mut collected: Collected) -> ExchangeRecord {
     let end = collected.end.take().unwrap_or_default();
-    let assembled = assemble::ended(std::mem::take(&mut collected.legs), &end.legs);
+    let legs = std::mem::take(&mut collected.legs);
+    let assembled = if knows(&end) { assemble::ended(legs, &end.legs) } else { assemble::so_far(legs) };
     build(collected, Some(end), assembled, Outcome::Incomplete)
 }
 
@@ -39,7 +40,7 @@ fn build(
     }
     notes.extend(assembled.faults.iter().cloned());
     let start = start.unwrap_or_else(|| Start { began_unix_us: id.time().as_unix_us(), ..Start::default() });
-    let ended = end.is_some();
+    let ended = end.as_ref().is_some_and(knows);
     let end = end.unwrap_or_default();
     notes.extend(end.notes.iter().cloned());
 
@@ -141,6 +142,12 @@ fn build(
         facts: v1::read_facts(end.facts.clone()),
     };
     ExchangeRecord { exchange, heads, bodies: assembled.bodies }
+}
+
+/// Whether an end was written by who saw the exchange end: one that was written for a gateway that died knows neither
+/// lengths nor times.
+fn knows(end: &End) -> bool {
+    end.outcome != u32::from(Outcome::Incomplete.number())
 }
 
 fn number<T>(number: u32, from: fn(u8) -> Option<T>) -> Option<T> {

@@ -191,6 +191,27 @@ async fn an_end_that_comes_after_its_exchange_was_settled_and_purged_completes_i
 }
 
 #[tokio::test]
+async fn an_end_written_for_a_gateway_that_died_leaves_what_is_known_incomplete_and_undamaged() {
+    let mut bed = Bed::new().await;
+    let id = ExchangeId::mint();
+    let first = bed.append(start(id, REQUEST)).await;
+    let second = bed.append(part(id, 0, &ANSWER[..70])).await;
+    let ended = End {
+        outcome: u32::from(Outcome::Incomplete.number()),
+        sequences: delta_encode([first, second]),
+        ..End::default()
+    };
+    bed.append(end_with(id, ended)).await;
+    bed.start();
+    bed.wait_for_rank(id, Rank::Incomplete).await;
+    let (exchange, _) = bed.archive.get(id).await.unwrap().unwrap();
+    assert_eq!((exchange.integrity, exchange.duration_us), (Integrity::Whole, None));
+    assert_eq!(body(&bed.archive, id, Leg::ClientRequest).await, REQUEST);
+    assert_eq!(body(&bed.archive, id, Leg::ClientResponse).await, &ANSWER[..70]);
+    bed.stop().await;
+}
+
+#[tokio::test]
 async fn a_long_exchange_is_checkpointed_while_it_runs_and_whole_when_it_ends() {
     let mut bed = Bed::new().await;
     bed.config.checkpoint_after = Duration::ZERO;
