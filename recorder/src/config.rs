@@ -9,7 +9,8 @@ use verbatim_core::ports::Retention;
 pub struct RecorderConfig {
     /// Ends taken from the log at once.
     pub batch_messages: usize,
-    /// Bytes of bodies in one batch; a larger exchange is a batch of its own.
+    /// Bytes of bodies in one batch, and in all that are in flight; a larger exchange is a batch of its own, and goes
+    /// alone.
     pub batch_bytes: u64,
     /// Batches being committed at the same time.
     pub batches_in_flight: usize,

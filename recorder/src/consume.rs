@@ -1,7 +1,9 @@
 //! Takes ends from the log, reads what they refer to, and commits the records.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -23,6 +25,38 @@ const REST: Duration = Duration::from_millis(250);
 /// The longest wait between two tries while the archive is unavailable.
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
+/// What one permit of [`Room`] stands for.
+const PERMIT_BYTES: u64 = 1024;
+
+/// What batches in flight may take, together.
+#[derive(Clone)]
+struct Room {
+    batches: Arc<Semaphore>,
+    /// Bytes of bodies, in units of [`PERMIT_BYTES`].
+    bytes: Arc<Semaphore>,
+    most: u32,
+}
+
+impl Room {
+    fn new(config: &RecorderConfig) -> Self {
+        let most = u32::try_from(config.batch_bytes / PERMIT_BYTES).unwrap_or(u32::MAX).clamp(1, 1 << 28);
+        Self {
+            batches: Arc::new(Semaphore::new(config.batches_in_flight.max(1))),
+            bytes: Arc::new(Semaphore::new(most as usize)),
+            most,
+        }
+    }
+
+    /// Does some work once there is room for bodies of so many bytes; what is larger than all room has it alone.
+    async fn with<T>(&self, bytes: u64, work: impl Future<Output = PortResult<T>>) -> PortResult<T> {
+        let permits = u32::try_from(bytes / PERMIT_BYTES).unwrap_or(u32::MAX).clamp(1, self.most);
+        let closed = |error| PortError::permanent("waiting for room to archive a batch", error);
+        let _batch = self.batches.acquire().await.map_err(closed)?;
+        let _bytes = self.bytes.acquire_many(permits).await.map_err(closed)?;
+        work.await
+    }
+}
+
 /// An end that was taken from the log.
 struct Taken {
     delivery: Delivery,
@@ -40,6 +74,7 @@ pub(crate) async fn run(config: RecorderConfig, ports: Ports, token: Cancellatio
     let mut wait = Duration::ZERO;
     let mut stop_at: Option<Instant> = None;
     let mut commits: JoinSet<PortResult<()>> = JoinSet::new();
+    let room = Room::new(&config);
     loop {
         if token.is_cancelled() {
             let stop_at = *stop_at.get_or_insert_with(|| Instant::now() + config.drain);
@@ -64,7 +99,8 @@ pub(crate) async fn run(config: RecorderConfig, ports: Ports, token: Cancellatio
         }
         let limit = PullLimit {
             messages: config.batch_messages,
-            bytes: usize::try_from(config.batch_bytes).unwrap_or(usize::MAX),
+            // An end carries the last half megabyte of its bodies, and waits in memory for its turn.
+            bytes: usize::try_from(config.batch_bytes / 4).unwrap_or(usize::MAX),
             wait: if token.is_cancelled() { Duration::ZERO } else { Duration::from_millis(500) },
         };
         let pulled = tokio::select! {
@@ -88,12 +124,8 @@ pub(crate) async fn run(config: RecorderConfig, ports: Ports, token: Cancellatio
         }
         let taken = sort_out(&ports, deliveries).await?;
         for batch in batches(taken, config.batch_bytes) {
-            while commits.len() >= config.batches_in_flight.max(1) {
-                let joined = commits.join_next().await;
-                wait = after(joined, wait)?;
-            }
-            let ports = ports.clone();
-            commits.spawn(async move { archive(&ports, batch).await });
+            let (ports, room) = (ports.clone(), room.clone());
+            commits.spawn(async move { archive(&ports, &room, batch).await });
         }
     }
     while let Some(joined) = commits.join_next().await {
@@ -168,11 +200,12 @@ fn batches(taken: Vec<Taken>, most: u64) -> Vec<Vec<Taken>> {
 }
 
 /// Archives one batch and acknowledges its ends; on a transient error they are handed back.
-async fn archive(ports: &Ports, batch: Vec<Taken>) -> PortResult<()> {
+async fn archive(ports: &Ports, room: &Room, batch: Vec<Taken>) -> PortResult<()> {
     let sequences: Vec<Sequence> = batch.iter().map(|taken| taken.delivery.sequence).collect();
     let mut keep_alive = tokio::time::interval(Duration::from_secs(15));
     keep_alive.tick().await;
-    let work = try_archive(ports, batch);
+    let bytes = batch.iter().map(Taken::bytes).sum();
+    let work = room.with(bytes, try_archive(ports, batch));
     tokio::pin!(work);
     let result = loop {
         tokio::select! {
