@@ -87,3 +87,17 @@ pub(crate) fn mixed(run: &str, number: usize) -> Call {
         }
     }
 }
+
+/// A call that sends `bytes` bytes and gets as many back.
+pub(crate) fn large(run: &str, number: usize, bytes: usize) -> Call {
+    let text: String =
+        (0..bytes).map(|at| char::from(b'a' + ((at * 31 + number + at / 977) % 26) as u8)).collect();
+    let body = serde_json::json!({"model": "gpt-4o-mini", "messages": [{"role": "user", "content": text}]});
+    Call {
+        id: format!("{run}-large-{number}"),
+        path: "/v1/chat/completions",
+        headers: vec![("x-mock", format!("size={bytes}"))],
+        body: body.to_string().into_bytes(),
+        kind: Kind::Whole,
+    }
+}

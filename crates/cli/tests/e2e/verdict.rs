@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use verbatim_archive_sqlite::{ArchiveOptions, SqliteArchive};
-use verbatim_core::model::{Exchange, Integrity, Leg, Outcome};
-use verbatim_core::ports::{Archive, ListRequest, SystemClock};
+use verbatim_core::model::{ChunkTime, Exchange, Integrity, Leg, LegBody, Outcome};
+use verbatim_core::ports::{Archive, CaptureLog, ListRequest, SystemClock};
+use verbatim_log_sqlite::SqliteLog;
 use verbatim_mock_provider::{Ending, Entry, Ledger};
 
 use super::calls::Kind;
@@ -33,6 +34,8 @@ pub(crate) struct Archived {
     pub(crate) request: Bytes,
     /// What it holds of the answer's body.
     pub(crate) response: Bytes,
+    /// Both, and where their chunks stood.
+    bodies: Vec<LegBody>,
 }
 
 /// Reads every exchange of an archive that nobody has open, by the call's id.
@@ -46,11 +49,14 @@ pub(crate) async fn read_archive(data: &Path) -> HashMap<String, Vec<Archived>> 
         for exchange in page.exchanges {
             let (_, heads) = archive.get(exchange.id).await.unwrap().unwrap();
             let id = heads.request.headers.get_str("x-mock-id").unwrap_or_default().to_owned();
-            let body = async |leg| {
-                archive.body(exchange.id, leg).await.unwrap().map(|body| body.bytes).unwrap_or_default()
-            };
-            let (request, response) = (body(Leg::ClientRequest).await, body(Leg::ClientResponse).await);
-            all.entry(id).or_default().push(Archived { exchange, request, response });
+            let mut bodies = Vec::new();
+            for leg in [Leg::ClientRequest, Leg::ClientResponse] {
+                bodies.extend(archive.body(exchange.id, leg).await.unwrap());
+            }
+            let bytes = |leg| bodies.iter().find(|body: &&LegBody| body.info.leg == leg);
+            let bytes = |leg| bytes(leg).map(|body| body.bytes.clone()).unwrap_or_default();
+            let (request, response) = (bytes(Leg::ClientRequest), bytes(Leg::ClientResponse));
+            all.entry(id).or_default().push(Archived { exchange, request, response, bodies });
         }
         if !page.more {
             break;
@@ -68,6 +74,17 @@ pub(crate) async fn open_exchanges(data: &Path) -> usize {
     open
 }
 
+/// How many ends wait in the log or the spool of a relay that does not run.
+pub(crate) async fn ends_pending(data: &Path) -> usize {
+    let mut pending = 0;
+    for directory in ["log", "spool"] {
+        let log = SqliteLog::open(verbatim_log_sqlite::Config::new(data.join(directory))).await.unwrap();
+        pending += log.health().await.unwrap().ends_pending as usize;
+        log.shutdown().await.unwrap();
+    }
+    pending
+}
+
 fn open(data: &Path) -> SqliteArchive {
     SqliteArchive::open(&data.join("archive"), Arc::new(SystemClock), &ArchiveOptions::default()).unwrap()
 }
@@ -83,8 +100,17 @@ pub(crate) struct Verdict {
     pub(crate) late: usize,
     /// Calls that the client saw complete and the archive holds whole.
     pub(crate) whole: usize,
+    /// Calls that the client saw complete and the archive holds but for the bytes that it declares lost.
+    pub(crate) declared: usize,
     /// Calls that were cut and are archived as such.
     pub(crate) cut: usize,
+}
+
+/// How a call is archived.
+enum Kept {
+    Whole,
+    LessLosses,
+    Cut,
 }
 
 /// Under which promise the calls were made.
@@ -127,8 +153,9 @@ impl Trial<'_> {
             let entries = ledger.all_by_id(&one.call.id);
             let records = archive.get(&one.call.id).map(Vec::as_slice).unwrap_or_default();
             match self.one(one, &entries, records) {
-                Ok(true) => verdict.whole += 1,
-                Ok(false) => verdict.cut += 1,
+                Ok(Kept::Whole) => verdict.whole += 1,
+                Ok(Kept::LessLosses) => verdict.declared += 1,
+                Ok(Kept::Cut) => verdict.cut += 1,
                 Err(_) if self.excuses(one, EXCUSED) => verdict.excused += 1,
                 Err(_) if self.excuses(one, LATE) => verdict.late += 1,
                 Err(fault) => verdict.faults.push(format!(
@@ -145,21 +172,23 @@ impl Trial<'_> {
         verdict
     }
 
-    /// Whether the call is archived whole (`true`) or as what it was cut to (`false`), or what is wrong.
-    fn one(&self, seen: &Seen, entries: &[Arc<Entry>], records: &[Archived]) -> Result<bool, String> {
+    /// How the call is archived, or what is wrong.
+    fn one(&self, seen: &Seen, entries: &[Arc<Entry>], records: &[Archived]) -> Result<Kept, String> {
         if entries.len() > 1 {
             return Err(format!("the provider saw it {} times", entries.len()));
         }
         let entry = entries.first();
         let record = match records {
-            [] if entry.is_none() && !seen.complete => return Ok(false),
+            [] if entry.is_none() && !seen.complete => return Ok(Kept::Cut),
             [] => return Err("it is not archived".to_owned()),
             [record] => record,
             more => return Err(format!("it is archived {} times", more.len())),
         };
         let exchange = &record.exchange;
         let refused_by_us = exchange.outcome == Outcome::Refused;
-        if !seen.call.body.starts_with(&record.request) {
+        let declares = exchange.integrity == Integrity::Partial && exchange.lost_bytes > 0;
+        let may_lose = declares && !self.required && seen.complete;
+        if !may_lose && !seen.call.body.starts_with(&record.request) {
             return Err("the archived request is not what was sent".to_owned());
         }
         if seen.complete && seen.call.kind != Kind::Reset {
@@ -171,6 +200,7 @@ impl Trial<'_> {
                 _ if exchange.outcome != expected => {
                     Err(format!("its outcome is {}, not {expected}", exchange.outcome))
                 }
+                _ if may_lose => lacks_what_it_declares(record, seen).map(|()| Kept::LessLosses),
                 _ if exchange.integrity != Integrity::Whole => {
                     Err(format!("its integrity is {}", exchange.integrity))
                 }
@@ -185,10 +215,10 @@ impl Trial<'_> {
                 {
                     Err("the archived answer is not what the provider sent".to_owned())
                 }
-                Some(_) => Ok(true),
+                Some(_) => Ok(Kept::Whole),
             };
         }
-        self.cut(seen, entry.map(AsRef::as_ref), record, refused_by_us).map(|()| false)
+        self.cut(seen, entry.map(AsRef::as_ref), record, refused_by_us).map(|()| Kept::Cut)
     }
 
     fn cut(
@@ -244,4 +274,47 @@ impl Trial<'_> {
         }
         Ok(())
     }
+}
+
+/// Whether a record holds what passed but for as many bytes as it declares lost, leg by leg.
+fn lacks_what_it_declares(record: &Archived, seen: &Seen) -> Result<(), String> {
+    let mut lost = 0;
+    for (leg, passed) in [(Leg::ClientRequest, &seen.call.body), (Leg::ClientResponse, &seen.body)] {
+        let Some(body) = record.bodies.iter().find(|body| body.info.leg == leg) else {
+            return Err(format!("it holds nothing of the {leg}"));
+        };
+        let info = &body.info;
+        if info.length != passed.len() as u64 || info.stored + info.lost != info.length {
+            let length = passed.len();
+            return Err(format!("{leg}: {} stored and {} lost are not {length}", info.stored, info.lost));
+        }
+        if !is_less(body, passed) {
+            return Err(format!("{leg}: what is archived is not what passed less what was lost"));
+        }
+        lost += info.lost;
+    }
+    if lost == record.exchange.lost_bytes { Ok(()) } else { Err("the legs' losses do not add up".to_owned()) }
+}
+
+/// Whether each chunk stands where its offset says that it stood: it ends where the next one begins, or before that,
+/// where what was in between was lost.
+fn is_less(body: &LegBody, passed: &[u8]) -> bool {
+    const TELLING: usize = 16;
+    let chunks = &body.timeline.chunks;
+    let offsets =
+        |index: usize| chunks.get(index).map_or(passed.len(), |chunk: &ChunkTime| chunk.offset as usize);
+    let mut rest = &body.bytes[..];
+    for index in 0..chunks.len() {
+        let (from, to) = (offsets(index), offsets(index + 1));
+        let run = rest.iter().zip(&passed[from..to]).take_while(|(kept, passed)| kept == passed).count();
+        let next = &passed[to..(to + TELLING).min(passed.len())];
+        let is_last = index + 1 == chunks.len();
+        let ends = |length: &usize| match is_last {
+            true => *length == rest.len(),
+            false => rest[*length..].starts_with(next),
+        };
+        let Some(length) = (0..=run).rev().find(ends) else { return false };
+        rest = &rest[length..];
+    }
+    rest.is_empty()
 }
