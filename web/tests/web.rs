@@ -11,6 +11,8 @@ mod client;
 mod compat;
 #[path = "web/export.rs"]
 mod export;
+#[path = "web/list.rs"]
+mod list;
 #[path = "web/live.rs"]
 mod live;
 #[path = "web/openapi.rs"]

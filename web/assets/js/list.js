@@ -108,9 +108,22 @@ function connect() {
     act(JSON.parse(event.data));
   });
   on('started', (data) => arrive(data));
-  on('archived', (data) => arrive(data));
+  on('archived', (data) => {
+    arrive(data);
+    renewSum();
+  });
   on('ended', (data) => ended(data.id));
   on('missed', missed);
+}
+
+// The figures above the list follow it, some times a minute at most.
+const SUM_EVERY_MS = 3000;
+let sumTimer;
+function renewSum() {
+  sumTimer ??= setTimeout(() => {
+    sumTimer = undefined;
+    if (document.visibilityState === 'visible') htmx.trigger(document.body, 'renew-sum');
+  }, SUM_EVERY_MS);
 }
 
 function missed() {

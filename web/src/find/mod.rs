@@ -2,6 +2,8 @@
 //! bodies themselves where it says `in:all`.
 
 mod everywhere;
+mod range;
 mod service;
 
+pub(crate) use range::Range;
 pub(crate) use service::{Ask, COUNTED, Found, FoundItem, Fragment, Notice, Where, find, fragments};

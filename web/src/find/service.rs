@@ -2,11 +2,11 @@
 
 use serde::Serialize;
 use utoipa::ToSchema;
-use verbatim_core::model::query::{Query, parse};
+use verbatim_core::model::query::{Condition, Field, Filter, Query, parse};
 use verbatim_core::model::{Exchange, ExchangeId};
 use verbatim_core::ports::{ListRequest, PortResult, SearchRequest, Snippet};
 
-use super::everywhere;
+use super::{Range, everywhere};
 use crate::error::ApiError;
 use crate::state::App;
 
@@ -33,6 +33,19 @@ impl Ask {
             Ok(query) => Ok(Self { query, limit, ..Self::default() }),
             Err(error) => Err(ApiError::Query { query: query.to_owned(), error }),
         }
+    }
+
+    /// Narrows the question to a range, unless the query names a time itself.
+    pub(crate) fn within(&mut self, app: &App, range: Range) {
+        if let Some(span) = range.span().filter(|_| !self.names_a_time()) {
+            let condition = Condition::Time { from: Some(app.ports.clock.now().minus(span)), to: None };
+            self.query.filters.push(Filter { field: Field::Began, condition, excluded: false });
+        }
+    }
+
+    /// Whether the query says when.
+    pub(crate) fn names_a_time(&self) -> bool {
+        self.query.filters.iter().any(|filter| filter.field == Field::Began)
     }
 }
 

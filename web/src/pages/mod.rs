@@ -29,6 +29,7 @@ pub(crate) fn routes() -> Router<Shared> {
         .route("/overview/figures", get(overview::figures))
         .route("/pulse", get(chrome::pulse))
         .route("/exchanges", get(exchanges::page))
+        .route("/exchanges/sum", get(exchanges::sum))
         .route("/exchanges/{id}", get(exchange::page))
         .route("/exchanges/{id}/messages", get(pieces::messages))
         .route("/exchanges/{id}/text", get(pieces::text))

@@ -80,7 +80,11 @@ catalogue! {
     end_of_list: "That is all.", "已显示全部。";
     unavailable: "The archive can't be asked right now", "归档暂时无法访问";
     calls_in_range: "all calls in this time", "该时段内的全部调用";
-    calls_of_day: "all calls of 24 h", "24 小时内的全部调用";
+    calls_of_all: "all calls", "全部调用";
+    calls_found: "all that was found", "全部结果";
+    calls_newest: "of the newest found", "仅统计最新的结果";
+    newest: "newest", "条最新结果";
+    newest_of: "newest of", "条最新结果，共";
 
     // Columns.
     col_time: "Time", "时间";

@@ -1,6 +1,6 @@
 //! The list.
 
-use std::time::Duration;
+mod sum;
 
 use askama::Template;
 use axum::extract::{Query, State};
@@ -8,14 +8,14 @@ use axum::response::Response;
 use http::{HeaderMap, StatusCode, Uri};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
-use verbatim_core::model::query::{Condition, Field, Filter, Query as Asked};
-use verbatim_core::model::{ExchangeId, Totals};
-use verbatim_core::ports::StatsRequest;
+use verbatim_core::model::ExchangeId;
+use verbatim_core::model::query::Query as Asked;
 
+use self::sum::Strip;
+pub(super) use self::sum::sum;
 use super::{Chrome, asks_for, html_with};
-use crate::api::step_for;
 use crate::error::ApiError;
-use crate::find::{Ask, COUNTED, Found, FoundItem, Where, find};
+use crate::find::{Ask, COUNTED, Found, FoundItem, Range, Where, find};
 use crate::state::{App, Shared};
 use crate::view::format;
 use crate::view::row::Row;
@@ -25,8 +25,6 @@ use crate::view::spot::WrongQuery;
 const PAGE: usize = 60;
 /// Rows of one page where pages are numbered: what earlier tools had.
 const NUMBERED: u64 = 20;
-/// Bars of the little chart.
-const BARS: usize = 24;
 
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct Wanted {
@@ -37,41 +35,17 @@ pub(super) struct Wanted {
     page: Option<String>,
 }
 
-struct Range {
+/// A range one can choose.
+struct Choice {
     word: &'static str,
     label: &'static str,
     on: bool,
-    span: Option<Duration>,
 }
 
 struct Quick {
     label: &'static str,
     url: String,
     on: bool,
-}
-
-/// A bar of the little chart.
-struct Bar {
-    x: usize,
-    y: String,
-    height: String,
-    failed_height: String,
-    title: String,
-}
-
-struct Sum {
-    calls: String,
-    success: String,
-    median: String,
-    p95: String,
-    first_token: String,
-    tokens: String,
-    cached: String,
-    cost: String,
-    mark: &'static str,
-    bars: Vec<Bar>,
-    /// What the figures are over.
-    label: &'static str,
 }
 
 /// Everything below the query box.
@@ -89,7 +63,7 @@ struct Results {
     /// Nothing was ever recorded.
     empty: bool,
     numbered: Option<(u64, Option<String>, Option<String>)>,
-    sum: Option<Sum>,
+    strip: Option<Strip>,
     now_ms: i64,
 }
 
@@ -98,7 +72,7 @@ struct Results {
 struct ExchangesPage {
     c: Chrome,
     q: String,
-    ranges: Vec<Range>,
+    ranges: Vec<Choice>,
     quick: Vec<Quick>,
     export: String,
     can_live: bool,
@@ -136,39 +110,36 @@ pub(super) async fn page(
 ) -> Response {
     let c = Chrome::new(&app, &headers, &uri, "exchanges");
     let q = wanted.q.clone().unwrap_or_default();
-    let ranges = ranges(&c, wanted.range.as_deref());
-    let span = ranges.iter().find(|range| range.on).and_then(|range| range.span);
-    let word = ranges.iter().find(|range| range.on).map_or("all", |range| range.word);
-    let (status, r) = results(&app, &c, &wanted, &q, span, word).await;
+    let range = wanted.range.as_deref().and_then(Range::of).unwrap_or_default();
+    let (status, r) = results(&app, &c, &wanted, &q, range).await;
     if asks_for(&headers, "more") {
         return html_with(status, &MorePart { c, r });
     }
     let gateway_url = app.config.gateway_url.clone();
-    let (quick, export) = (quick(&c, &q, word), encode(&q));
+    let (quick, export) = (quick(&c, &q, range), format!("{}&range={}", encode(&q), range.word()));
     if asks_for(&headers, "results") {
         // htmx shows only what came with a success.
         return html_with(StatusCode::OK, &ResultsPart { c, quick, export, r, gateway_url });
     }
     let can_live = app.ports.live.is_some();
+    let ranges = choices(&c, range);
     html_with(status, &ExchangesPage { c, q, ranges, quick, export, can_live, r, gateway_url })
 }
 
-fn ranges(c: &Chrome, wanted: Option<&str>) -> Vec<Range> {
-    let hours = |hours: u64| Some(Duration::from_secs(hours * 3600));
-    let known = [
-        ("1h", c.t.last_hour, hours(1)),
-        ("24h", c.t.last_day, hours(24)),
-        ("7d", c.t.last_week, hours(168)),
-        ("30d", c.t.last_month, hours(720)),
-        ("all", c.t.all_time, None),
-    ];
-    let chosen = known.iter().map(|(word, ..)| *word).find(|word| Some(*word) == wanted).unwrap_or("all");
-    let make = |(word, label, span)| Range { word, label, on: word == chosen, span };
-    known.into_iter().map(make).collect()
+fn choices(c: &Chrome, chosen: Range) -> Vec<Choice> {
+    let label = |range| match range {
+        Range::Hour => c.t.last_hour,
+        Range::Day => c.t.last_day,
+        Range::Week => c.t.last_week,
+        Range::Month => c.t.last_month,
+        Range::All => c.t.all_time,
+    };
+    let make = |range: Range| Choice { word: range.word(), label: label(range), on: range == chosen };
+    Range::ALL.into_iter().map(make).collect()
 }
 
 /// Links that add a condition to the query, or take it away again.
-fn quick(c: &Chrome, q: &str, range: &str) -> Vec<Quick> {
+fn quick(c: &Chrome, q: &str, range: Range) -> Vec<Quick> {
     let known = [
         (c.t.quick_failed, "has:error"),
         (c.t.quick_slow, "duration:>10s"),
@@ -177,7 +148,7 @@ fn quick(c: &Chrome, q: &str, range: &str) -> Vec<Quick> {
         (c.t.quick_streamed, "stream:true"),
     ];
     let words: Vec<&str> = q.split_whitespace().collect();
-    let url = |q: &str| format!("/exchanges?q={}&range={range}", encode(q));
+    let url = |q: &str| format!("/exchanges?q={}&range={}", encode(q), range.word());
     let all = Quick { label: c.t.quick_all, url: url(""), on: q.trim().is_empty() };
     let others = known.into_iter().map(|(label, condition)| {
         let on = words.contains(&condition);
@@ -196,14 +167,7 @@ fn quick(c: &Chrome, q: &str, range: &str) -> Vec<Quick> {
     std::iter::once(all).chain(others).collect()
 }
 
-async fn results(
-    app: &App,
-    c: &Chrome,
-    wanted: &Wanted,
-    q: &str,
-    span: Option<Duration>,
-    range: &str,
-) -> (StatusCode, Results) {
+async fn results(app: &App, c: &Chrome, wanted: &Wanted, q: &str, range: Range) -> (StatusCode, Results) {
     // Taken before the archive is asked, so that nothing falls between the list and the live stream.
     let seen = app.hub.look();
     let mut r = Results {
@@ -218,7 +182,7 @@ async fn results(
         continued: false,
         empty: false,
         numbered: None,
-        sum: None,
+        strip: None,
         now_ms: c.now.as_unix_ms(),
     };
     let mut ask = match Ask::parse(app, q, PAGE) {
@@ -233,11 +197,7 @@ async fn results(
         }
     };
     let plain = ask.query == Asked::default();
-    let has_time = ask.query.filters.iter().any(|filter| filter.field == Field::Began);
-    if let Some(span) = span.filter(|_| !has_time) {
-        let condition = Condition::Time { from: Some(c.now.minus(span)), to: None };
-        ask.query.filters.push(Filter { field: Field::Began, condition, excluded: false });
-    }
+    ask.within(app, range);
     let cursor = wanted.cursor.as_deref().and_then(|cursor| cursor.parse::<ExchangeId>().ok());
     r.continued = cursor.is_some();
     ask.before = cursor;
@@ -249,8 +209,8 @@ async fn results(
     }
     let words = !ask.query.text.is_empty();
     let filters = ask.query.filters.clone();
-    let summed = async { if cursor.is_none() { sum(app, c, span).await } else { None } };
-    let (found, summed) = tokio::join!(find(app, ask), summed);
+    let strip = async { if cursor.is_none() { Strip::of_page(app, c, &ask, q, range).await } else { None } };
+    let (found, strip) = tokio::join!(find(app, ask.clone()), strip);
     let found = match found {
         Ok(found) => found,
         Err(error) => {
@@ -272,7 +232,7 @@ async fn results(
             .collect();
     }
     r.rows = found.items.iter().map(row).collect();
-    let url = |rest: String| format!("/exchanges?q={}&range={range}{rest}", encode(q));
+    let url = |rest: String| format!("/exchanges?q={}&range={}{rest}", encode(q), range.word());
     match page {
         Some(page) => {
             let before = (page > 1).then(|| url(format!("&page={}", page - 1)));
@@ -282,9 +242,9 @@ async fn results(
         None => r.next = found.next.map(|id| url(format!("&cursor={id}"))),
     }
     if cursor.is_none() {
-        r.empty = plain && span.is_none() && r.rows.is_empty() && r.running.is_empty();
+        r.empty = plain && range == Range::All && r.rows.is_empty() && r.running.is_empty();
         if !r.empty {
-            r.sum = summed;
+            r.strip = strip;
         }
     }
     (StatusCode::OK, r)
@@ -311,55 +271,4 @@ fn total(found: &Found) -> String {
         }
         None => String::new(),
     }
-}
-
-/// Sums over the chosen time; over the last day where that is without bounds.
-async fn sum(app: &App, c: &Chrome, span: Option<Duration>) -> Option<Sum> {
-    let label = if span.is_some() { c.t.calls_in_range } else { c.t.calls_of_day };
-    let span = span.unwrap_or(Duration::from_secs(24 * 3600));
-    let request =
-        StatsRequest { range: c.now.minus(span)..c.now, step: step_for(span), model: None, provider: None };
-    let stats = app.ports.archive.stats(request).await.ok()?;
-    let t = &stats.totals;
-    let cached = if t.input_tokens == 0 { 0.0 } else { t.cache_read_tokens as f64 / t.input_tokens as f64 };
-    let merged: Vec<Totals> = stats
-        .buckets
-        .chunks(stats.buckets.len().div_ceil(BARS).max(1))
-        .map(|chunk| {
-            let mut sum = Totals::default();
-            chunk.iter().for_each(|bucket| sum.merge(&bucket.totals));
-            sum
-        })
-        .collect();
-    let most = merged.iter().map(|totals| totals.calls).max().unwrap_or(1).max(1) as f64;
-    let bars = merged.iter().enumerate().map(|(at, totals)| {
-        let height = |calls: u64| if calls == 0 { 0.0 } else { (calls as f64 / most * 28.0).max(1.5) };
-        let failed = totals.calls.saturating_sub(totals.completed);
-        Bar {
-            x: at * 9,
-            y: format!("{:.1}", 30.0 - height(totals.calls)),
-            height: format!("{:.1}", height(totals.calls)),
-            failed_height: if failed > 0 { format!("{:.1}", height(failed)) } else { String::new() },
-            title: format!(
-                "{} {} · {} {}",
-                format::count(totals.calls),
-                c.t.calls,
-                format::count(failed),
-                c.t.failed
-            ),
-        }
-    });
-    Some(Sum {
-        calls: format::count(t.calls),
-        success: t.success_rate().map_or_else(|| format::UNKNOWN.to_owned(), format::percent),
-        median: format::duration_or(t.durations.quantile_us(0.5)),
-        p95: format::duration_or(t.durations.quantile_us(0.95)),
-        first_token: format::duration_or(t.first_tokens.quantile_us(0.5)),
-        tokens: format::compact(t.input_tokens + t.output_tokens),
-        cached: format::percent(cached),
-        cost: format::cost(t.cost_micros),
-        mark: if t.estimated > 0 { " ≈" } else { "" },
-        bars: bars.collect(),
-        label,
-    })
 }
