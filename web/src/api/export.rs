@@ -14,7 +14,7 @@ use verbatim_core::model::Exchange;
 
 use super::{ConversationBody, ExchangeBody};
 use crate::error::{ApiError, ErrorBody};
-use crate::find::{Ask, FoundItem, find};
+use crate::find::{Ask, FoundItem, Range, find};
 use crate::reading;
 use crate::state::Shared;
 
@@ -25,6 +25,8 @@ const PAGE: usize = 200;
 pub(super) struct ExportParams {
     /// What to export, in the query language; everything where it is empty.
     q: Option<String>,
+    /// How far back: `1h`, `24h`, `7d`, `30d` or `all` (the default). A time that the query names goes before it.
+    range: Option<String>,
     /// `jsonl` (the default) or `csv`.
     format: Option<String>,
     /// `conversation` to add to each line of JSONL what was said.
@@ -59,6 +61,14 @@ impl Format {
     }
 }
 
+fn range(params: &ExportParams) -> Result<Range, ApiError> {
+    let Some(word) = params.range.as_deref().filter(|word| !word.is_empty()) else { return Ok(Range::All) };
+    Range::of(word).ok_or_else(|| {
+        let word: String = word.chars().take(40).collect();
+        ApiError::Invalid(format!("range: expected `1h`, `24h`, `7d`, `30d` or `all`, got {word:?}"))
+    })
+}
+
 /// Everything that a query matches, newest first, as JSON lines or CSV.
 ///
 /// In CSV a cell that a spreadsheet would take for a formula begins with an apostrophe.
@@ -67,7 +77,7 @@ impl Format {
     responses(
         (status = 200, description = "A line an exchange: `Exchange` as JSON, or CSV with a header line",
             content((ExchangeBody = "application/x-ndjson"), (String = "text/csv"))),
-        (status = 400, description = "The query or format can't be read", body = ErrorBody),
+        (status = 400, description = "The query, range or format can't be read", body = ErrorBody),
         (status = 503, description = "The archive or the search index can't be asked right now", body = ErrorBody)
     )
 )]
@@ -76,7 +86,8 @@ pub(super) async fn export(
     Query(params): Query<ExportParams>,
 ) -> Result<Response, ApiError> {
     let format = Format::read(&params)?;
-    let ask = Ask::parse(&app, params.q.as_deref().unwrap_or_default(), PAGE)?;
+    let mut ask = Ask::parse(&app, params.q.as_deref().unwrap_or_default(), PAGE)?;
+    ask.within(&app, range(&params)?);
     // Asked before the head is sent, so that what can't be answered is an error and not an empty file.
     let first = find(&app, ask.clone()).await?;
     if let Some(notice) = first.notices.iter().find(|notice| notice.code == "search_unavailable") {
@@ -253,6 +264,7 @@ mod tests {
     fn an_unknown_format_is_told() {
         let params = |format: &str, include: &str| ExportParams {
             q: None,
+            range: None,
             format: Some(format.to_owned()),
             include: Some(include.to_owned()),
         };

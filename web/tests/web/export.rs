@@ -1,5 +1,11 @@
 //! What an export promises.
 
+use std::time::Duration;
+
+use verbatim_core::model::ExchangeId;
+use verbatim_core::ports::{Clock, SystemClock};
+use verbatim_testkit::ExchangeBuilder;
+
 use crate::client::{Site, chat};
 
 #[tokio::test]
@@ -43,4 +49,34 @@ async fn an_export_that_can_not_be_whole_is_an_error() {
     site.world.index.down.set(true);
     assert_eq!(site.get("/api/v1/export?q=word").await.status(), 503);
     assert_eq!(site.get("/api/v1/export?q=statsu%3A1").await.status(), 400);
+}
+
+fn hours_ago(hours: u64) -> ExchangeBuilder {
+    let at = SystemClock.now().minus(Duration::from_secs(hours * 3600));
+    ExchangeBuilder::new(ExchangeId::lowest_at(at)).with(|exchange| {
+        exchange.began_at = at;
+        exchange.asked_preview = format!("{hours} hours ago");
+    })
+}
+
+#[tokio::test]
+async fn an_export_holds_what_the_page_lists() {
+    let site = Site::new().await;
+    for hours in [0, 2, 30, 200, 2_000] {
+        site.add(hours_ago(hours));
+    }
+    for (range, expected) in [("1h", 1), ("24h", 2), ("7d", 3), ("30d", 4), ("all", 5), ("", 5)] {
+        let page = site.page(&format!("/exchanges?range={range}")).await;
+        assert_eq!(page.matches("<li class=\"row").count(), expected, "{range}");
+        let at = page.find("/api/v1/export?format=jsonl").unwrap();
+        let url = page[at..at + page[at..].find('"').unwrap()].replace("&amp;", "&").replace("&#38;", "&");
+        assert_eq!(site.page(&url).await.lines().count(), expected, "{url}");
+        let csv = site.page(&url.replace("jsonl", "csv")).await;
+        assert_eq!(csv.lines().count(), expected + 1, "{url}");
+    }
+    let own_time = site.page("/api/v1/export?range=1h&q=after%3A3d").await;
+    assert_eq!(own_time.lines().count(), 3);
+    let refused = site.get("/api/v1/export?range=2h").await;
+    assert_eq!(refused.status(), 400);
+    assert!(refused.text().await.unwrap().contains("range"));
 }
