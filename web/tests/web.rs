@@ -17,6 +17,8 @@ mod list;
 mod live;
 #[path = "web/openapi.rs"]
 mod openapi;
+#[path = "web/overview.rs"]
+mod overview;
 #[path = "web/pages.rs"]
 mod pages;
 mod support;

@@ -107,12 +107,20 @@ function label(at, step) {
     : `${two(time.getHours())}:${two(time.getMinutes())}`;
 }
 
+// Of a span that nobody picked, the empty beginning is left out: the few minutes of a new archive fill the chart.
+const LEAST = 15;
+function begin(points) {
+  const first = points.findIndex((point) => point.totals.calls > 0);
+  return first < 0 ? 0 : Math.max(0, Math.min(first - 1, points.length - LEAST));
+}
+
 async function draw() {
   const holder = document.getElementById('charts');
   if (!holder) return;
   const response = await fetch(`/api/v1/stats/trends?hours=${holder.dataset.hours}`);
   if (!response.ok) return;
-  const { points } = await response.json();
+  const { points: all } = await response.json();
+  const points = 'fitted' in holder.dataset ? all.slice(begin(all)) : all;
   const times = points.map((point) => Date.parse(point.from) / 1000);
   for (const element of holder.querySelectorAll('.chart')) {
     const spec = CHARTS[element.dataset.chart](holder.dataset);

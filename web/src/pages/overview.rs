@@ -9,7 +9,7 @@ use http::{HeaderMap, Uri};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 use verbatim_core::model::query::{Condition, Field, Filter};
-use verbatim_core::model::{ModelStats, Timestamp, Totals};
+use verbatim_core::model::{ExchangeId, ModelStats, Timestamp, Totals};
 use verbatim_core::ports::{ListRequest, PortResult, StatsRequest};
 
 use super::{Chrome, asks_for, html};
@@ -27,14 +27,43 @@ pub(super) struct Wanted {
     search: Option<String>,
 }
 
-/// The spans one can choose.
+/// The spans one can choose, in hours.
 const SPANS: [u64; 4] = [1, 24, 168, 720];
+/// The usual one.
+const DEFAULT: u64 = 24;
 
 impl Wanted {
-    fn hours(&self) -> u64 {
+    /// What the reader picked.
+    fn picked(&self) -> Option<u64> {
         let wanted = self.hours.as_deref().and_then(|hours| hours.parse().ok());
-        wanted.filter(|hours| SPANS.contains(hours)).unwrap_or(24)
+        wanted.filter(|hours| SPANS.contains(hours))
     }
+
+    async fn hours(&self, app: &App, now: Timestamp) -> u64 {
+        match self.picked() {
+            Some(hours) => hours,
+            None => fitting(app, now).await.unwrap_or(DEFAULT),
+        }
+    }
+}
+
+/// The span for one who picked none: the shortest while it holds everything, so that a new archive's few minutes are
+/// seen; then a day, or where nothing was called for so long, the shortest with a call in it.
+async fn fitting(app: &App, now: Timestamp) -> PortResult<u64> {
+    let edge = |hours: u64| Some(ExchangeId::lowest_at(now.minus(Duration::from_secs(hours * 3600))));
+    let any = async |request: ListRequest| {
+        let page = app.ports.archive.list(ListRequest { limit: 1, ..request }).await?;
+        Ok(!page.exchanges.is_empty())
+    };
+    if !any(ListRequest { before: edge(SPANS[0]), ..ListRequest::default() }).await? {
+        return Ok(SPANS[0]);
+    }
+    for hours in SPANS.into_iter().filter(|hours| *hours >= DEFAULT) {
+        if any(ListRequest { after: edge(hours), ..ListRequest::default() }).await? {
+            return Ok(hours);
+        }
+    }
+    Ok(DEFAULT)
 }
 
 struct Span {
@@ -83,6 +112,8 @@ struct HealthLine {
 /// What the page says of one span of time.
 struct Summary {
     hours: u64,
+    /// The reader picked no span: charts may begin where there is something to see.
+    fitted: bool,
     figures: Figures,
     models: Vec<ModelLine>,
     failures: Vec<Row>,
@@ -124,13 +155,14 @@ pub(super) async fn page(
         return Redirect::to(&query).into_response();
     }
     let c = Chrome::new(&app, &headers, &uri, "overview");
-    let s = summary(&app, &c, wanted.hours()).await;
+    let chosen = wanted.hours(&app, c.now).await;
+    let s = summary(&app, &c, chosen, wanted.picked().is_none()).await;
     let empty = match app.ports.archive.list(ListRequest { limit: 1, ..ListRequest::default() }).await {
         Ok(page) => page.exchanges.is_empty() && app.hub.running(1).is_empty(),
         Err(_) => false,
     };
     let spans = SPANS.into_iter().zip([c.t.last_hour, c.t.last_day, c.t.last_week, c.t.last_month]);
-    let spans = spans.map(|(hours, label)| Span { hours, label, on: hours == wanted.hours() }).collect();
+    let spans = spans.map(|(hours, label)| Span { hours, label, on: hours == chosen }).collect();
     html(&OverviewPage { c, spans, s, empty, gateway_url: app.config.gateway_url.clone() })
 }
 
@@ -145,18 +177,19 @@ pub(super) async fn figures(
         return Redirect::to("/").into_response();
     }
     let c = Chrome::new(&app, &headers, &uri, "overview");
-    let s = summary(&app, &c, wanted.hours()).await;
+    let hours = wanted.hours(&app, c.now).await;
+    let s = summary(&app, &c, hours, wanted.picked().is_none()).await;
     html(&FiguresPart { c, s })
 }
 
-async fn summary(app: &App, c: &Chrome, hours: u64) -> Result<Summary, String> {
-    ask(app, c, hours).await.map_err(|error| {
+async fn summary(app: &App, c: &Chrome, hours: u64, fitted: bool) -> Result<Summary, String> {
+    ask(app, c, hours, fitted).await.map_err(|error| {
         tracing::warn!(%error, "the overview could not be summed up");
         error.to_string()
     })
 }
 
-async fn ask(app: &App, c: &Chrome, hours: u64) -> PortResult<Summary> {
+async fn ask(app: &App, c: &Chrome, hours: u64, fitted: bool) -> PortResult<Summary> {
     let span = Duration::from_secs(hours * 3600);
     let range = c.now.minus(span)..c.now;
     let request = StatsRequest { range: range.clone(), step: step_for(span), model: None, provider: None };
@@ -170,6 +203,7 @@ async fn ask(app: &App, c: &Chrome, hours: u64) -> PortResult<Summary> {
     let health = pipeline(app).await;
     Ok(Summary {
         hours,
+        fitted,
         figures: figures_of(&stats.totals),
         models: models.iter().take(50).map(|model| line(model, most)).collect(),
         failures,
