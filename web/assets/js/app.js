@@ -1,4 +1,5 @@
 // What every page does: tells the server its time zone, copies, renews the pulse, and starts what the page holds.
+import { startFollowing } from './follow.js';
 import { startKeys } from './keys.js';
 import { startList } from './list.js';
 
@@ -73,3 +74,4 @@ document.addEventListener('htmx:sendError', () => toast('…'));
 tellTimeZone();
 startKeys();
 startList();
+startFollowing();

@@ -217,15 +217,19 @@ function flush() {
   showHeld();
 }
 
+export function elapsed(ms) {
+  const seconds = Math.max(0, ms / 1000);
+  return seconds < 60
+    ? `${seconds.toFixed(1)} s`
+    : `${Math.floor(seconds / 60)} m ${String(Math.floor(seconds % 60)).padStart(2, '0')} s`;
+}
+
 // Running calls count up.
 function count() {
   const list = rows();
   if (!list) return;
   for (const row of list.querySelectorAll('[data-running]')) {
-    const seconds = Math.max(0, (Date.now() - skew - Number(row.dataset.running)) / 1000);
-    row.querySelector('.d').textContent = seconds < 60
-      ? `${seconds.toFixed(1)} s`
-      : `${Math.floor(seconds / 60)} m ${String(Math.floor(seconds % 60)).padStart(2, '0')} s`;
+    row.querySelector('.d').textContent = elapsed(Date.now() - skew - Number(row.dataset.running));
   }
 }
 

@@ -120,6 +120,7 @@ catalogue! {
     cached: "cached", "来自缓存";
     cost: "cost", "费用";
     tokens: "Tokens", "Token";
+    tokens_of: "tokens", "Token";
     calls_over_time: "Calls", "调用次数";
     failed: "failed", "失败";
     duration_over_time: "Duration", "耗时";

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use serde_json::Value;
-use verbatim_core::model::Exchange;
+use verbatim_core::model::{Exchange, ExchangeId, Outcome};
 
 use crate::client::{Site, chat};
 
@@ -178,4 +178,39 @@ async fn a_wrong_query_and_a_process_without_live_traffic_are_told() {
     let site = Site::with(|_, ports| ports.live = None).await;
     assert_eq!(site.get("/api/v1/live").await.status(), 404);
     assert!(!site.page("/exchanges").await.contains("id=\"live\""));
+}
+
+#[tokio::test]
+async fn a_page_of_a_running_call_is_told_when_there_is_more_of_it() {
+    let site = Site::new().await;
+    let id = ExchangeId::mint();
+    let long = |outcome, answered: &str| {
+        let mut record = chat("a long story", answered).build();
+        record.exchange.id = id;
+        record.exchange.outcome = outcome;
+        record.exchange.response_bytes = answered.len() as u64;
+        site.world.add(record);
+    };
+    let seen = async || {
+        let html = site.page(&format!("/exchanges/{id}")).await;
+        let at = html.find("data-seen=\"")? + 11;
+        Some(html[at..at + html[at..].find('"').unwrap()].to_owned())
+    };
+    long(Outcome::Running, "once");
+    let first = seen().await.expect("a running call is followed");
+    let in_pane = [("hx-request", "true"), ("hx-target", "detail")];
+    let news = async |seen: &str| {
+        site.get_with(&format!("/exchanges/{id}?tab=conversation&seen={seen}"), &in_pane).await
+    };
+    assert_eq!(news(&first).await.status(), 204);
+    long(Outcome::Running, "once upon a time");
+    let more = news(&first).await;
+    assert_eq!(more.status(), 200);
+    assert!(more.text().await.unwrap().contains("once upon a time"));
+    let second = seen().await.expect("it still runs");
+    assert_ne!(first, second);
+    long(Outcome::Completed, "once upon a time");
+    let ended = news(&second).await.text().await.unwrap();
+    assert!(ended.contains("completed") && !ended.contains("data-seen"));
+    assert_eq!(seen().await, None);
 }

@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use askama::Template;
 use axum::extract::{Path, Query, State};
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, StatusCode, Uri};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
-use verbatim_core::model::{Exchange, ExchangeId, Leg, RecordMode};
+use verbatim_core::model::{Exchange, ExchangeId, Leg, Outcome, RecordMode};
 
 use self::figures::figures;
 use self::heads::{AttemptView, HeadersView, heads};
@@ -32,6 +32,8 @@ const YOUNG: Duration = Duration::from_secs(20);
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct Wanted {
     tab: Option<String>,
+    /// The state of a running exchange that the page shows: nothing is answered unless there is a newer one.
+    seen: Option<String>,
 }
 
 /// One way to look at an exchange.
@@ -75,8 +77,17 @@ struct TabLink {
     on: bool,
 }
 
+/// What a page needs to follow an exchange that is under way.
+struct Running {
+    began_ms: i64,
+    now_ms: i64,
+    /// The state that is shown; it changes with every checkpoint and at the end.
+    seen: String,
+}
+
 /// What stands above the tabs.
 struct Head {
+    running: Option<Running>,
     id: String,
     model: String,
     app: String,
@@ -190,6 +201,12 @@ pub(super) async fn page(
         let (title, hint) = (c.t.no_such, c.t.no_such_hint);
         return absent(c, StatusCode::NOT_FOUND, title, hint, None);
     };
+    if let Some(seen) = &wanted.seen
+        && let Ok(Some((exchange, _))) = app.ports.archive.get(id).await
+        && state_of(&exchange) == *seen
+    {
+        return StatusCode::NO_CONTENT.into_response();
+    }
     let loaded = match reading::load(&app, id).await {
         Ok(Some(loaded)) => loaded,
         Ok(None) => {
@@ -237,6 +254,12 @@ fn pane(app: &App, c: &Chrome, loaded: &Loaded, tab: Tab) -> Pane {
     Pane { head: head(c, &loaded.exchange), tabs: tabs.collect(), body }
 }
 
+/// A word that changes whenever what is archived of an exchange does.
+fn state_of(exchange: &Exchange) -> String {
+    let Exchange { outcome, integrity, request_bytes, response_bytes, .. } = exchange;
+    format!("{outcome}.{integrity}.{request_bytes}.{response_bytes}")
+}
+
 fn head(c: &Chrome, exchange: &Exchange) -> Head {
     let usage = &exchange.usage;
     let tokens = match (usage.input_tokens, usage.output_tokens) {
@@ -244,6 +267,11 @@ fn head(c: &Chrome, exchange: &Exchange) -> Head {
         (input, output) => format!("{} → {}", format::count_or(input), format::count_or(output)),
     };
     Head {
+        running: (exchange.outcome == Outcome::Running).then(|| Running {
+            began_ms: exchange.began_at.as_unix_ms(),
+            now_ms: c.now.as_unix_ms(),
+            seen: state_of(exchange),
+        }),
         id: exchange.id.to_string(),
         model: exchange
             .model()

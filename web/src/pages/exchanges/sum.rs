@@ -19,6 +19,8 @@ use crate::view::format;
 
 /// Bars of the little chart.
 const BARS: usize = 24;
+/// From one bar to the next, in the chart's own units.
+const STEP: usize = 9;
 /// Of what filters match so many are added up.
 const SUMMED: usize = 1_000;
 /// Of what words find; the index looks each up to say where they stand.
@@ -50,6 +52,8 @@ pub(super) struct Sum {
     pub(super) cost: String,
     pub(super) mark: &'static str,
     pub(super) bars: Vec<Bar>,
+    /// The little chart's width in its own units.
+    pub(super) width: usize,
     /// What the figures are over.
     pub(super) label: String,
 }
@@ -145,7 +149,13 @@ async fn everything(app: &App, c: &Chrome, range: Range) -> PortResult<Sum> {
     let request =
         StatsRequest { range: c.now.minus(span)..c.now, step: step_for(span), model: None, provider: None };
     let stats = app.ports.archive.stats(request).await?;
-    let merged = stats.buckets.chunks(stats.buckets.len().div_ceil(BARS).max(1)).map(|chunk| {
+    // Without bounds the chart begins where there is something to see.
+    let first = match range {
+        Range::All => stats.buckets.iter().position(|bucket| bucket.totals.calls > 0).unwrap_or(0),
+        _ => 0,
+    };
+    let buckets = &stats.buckets[first.min(stats.buckets.len().saturating_sub(BARS))..];
+    let merged = buckets.chunks(buckets.len().div_ceil(BARS).max(1)).map(|chunk| {
         let mut sum = Totals::default();
         chunk.iter().for_each(|bucket| sum.merge(&bucket.totals));
         sum
@@ -233,7 +243,7 @@ fn figures(c: &Chrome, t: &Totals, stretches: &[Totals], calls_label: String, la
         let height = |calls: u64| if calls == 0 { 0.0 } else { (calls as f64 / most * 28.0).max(1.5) };
         let failed = totals.calls.saturating_sub(totals.completed);
         Bar {
-            x: at * 9,
+            x: at * STEP,
             y: format!("{:.1}", 30.0 - height(totals.calls)),
             height: format!("{:.1}", height(totals.calls)),
             failed_height: if failed > 0 { format!("{:.1}", height(failed)) } else { String::new() },
@@ -258,6 +268,7 @@ fn figures(c: &Chrome, t: &Totals, stretches: &[Totals], calls_label: String, la
         cost: format::cost(t.cost_micros),
         mark: if t.estimated > 0 { " ≈" } else { "" },
         bars: bars.collect(),
+        width: stretches.len().max(1) * STEP,
         label,
     }
 }
