@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 
 use url::Url;
 
@@ -18,6 +19,8 @@ pub struct WebConfig {
     pub public_url: Option<Url>,
     /// Signs session cookies; keep it, or everybody is logged out at a restart.
     pub session_secret: [u8; 32],
+    /// Remembers which sessions were logged out, over a restart; without it until the role stops.
+    pub revoked_sessions: Option<PathBuf>,
     /// Proxies whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<IpAddr>,
     /// The base URL that clients are pointed at: the gateway's, without a path.
@@ -49,6 +52,7 @@ impl WebConfig {
             title: "Verbatim".to_owned(),
             public_url: None,
             session_secret,
+            revoked_sessions: None,
             trusted_proxies: Vec::new(),
             gateway_url: "http://127.0.0.1:8080".to_owned(),
         }
@@ -76,6 +80,7 @@ impl fmt::Debug for WebConfig {
             .field("password", &if self.password.is_empty() { "none" } else { "set" })
             .field("title", &self.title)
             .field("public_url", &self.public_url.as_ref().map(Url::as_str))
+            .field("revoked_sessions", &self.revoked_sessions)
             .field("trusted_proxies", &self.trusted_proxies)
             .field("gateway_url", &self.gateway_url)
             .finish_non_exhaustive()

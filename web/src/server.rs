@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use tokio::net::TcpListener;
@@ -12,6 +13,7 @@ use crate::config::{ConfigError, WebConfig};
 use crate::live::Hub;
 use crate::ports::Ports;
 use crate::router::router;
+use crate::security::Revoked;
 
 /// Why the web role could not start.
 #[derive(Debug, thiserror::Error)]
@@ -27,6 +29,14 @@ pub enum BindError {
         /// Why it can't.
         source: io::Error,
     },
+    /// Without them a session that was logged out would open again.
+    #[error("the sessions that were logged out can't be read from {file}: {source}")]
+    Revoked {
+        /// Where they are kept.
+        file: PathBuf,
+        /// Why they can't be read.
+        source: io::Error,
+    },
 }
 
 /// The web role, listening and not yet serving.
@@ -35,16 +45,20 @@ pub struct Web {
     local_addr: SocketAddr,
     config: WebConfig,
     ports: Ports,
+    revoked: Revoked,
 }
 
 impl Web {
     /// Checks the configuration and opens the socket.
     pub async fn bind(config: WebConfig, ports: Ports) -> Result<Self, BindError> {
         config.validate()?;
+        let revoked = Revoked::open(config.revoked_sessions.as_deref()).map_err(|source| {
+            BindError::Revoked { file: config.revoked_sessions.clone().unwrap_or_default(), source }
+        })?;
         let listen = |source| BindError::Listen { address: config.listen, source };
         let listener = TcpListener::bind(config.listen).await.map_err(listen)?;
         let local_addr = listener.local_addr().map_err(listen)?;
-        Ok(Self { listener, local_addr, config, ports })
+        Ok(Self { listener, local_addr, config, ports, revoked })
     }
 
     /// Where it listens.
@@ -54,7 +68,7 @@ impl Web {
 
     /// Serves until `stop` is cancelled and the requests that are under way are answered.
     pub async fn run(self, stop: CancellationToken) -> io::Result<()> {
-        let Self { listener, config, ports, .. } = self;
+        let Self { listener, config, ports, revoked, .. } = self;
         let stop = stop.child_token();
         let hub = Hub::new();
         let mut tasks = JoinSet::new();
@@ -62,7 +76,7 @@ impl Web {
             let (live, archive) = (Arc::clone(live), Arc::clone(&ports.archive));
             tasks.spawn(Arc::clone(&hub).run(live, archive, stop.clone()));
         }
-        let router = router(config, ports, hub, stop.clone());
+        let router = router(config, ports, hub, revoked, stop.clone());
         let served = axum::serve(listener, router.into_make_service_with_connect_info::<SocketAddr>())
             .with_graceful_shutdown(stop.clone().cancelled_owned())
             .await;

@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::WebConfig;
 use crate::live::Hub;
 use crate::ports::Ports;
-use crate::security::{Sessions, Throttle};
+use crate::security::{Revoked, Sessions, Throttle};
 
 /// At most so many bodies are read and parsed at a time: each may be tens of megabytes.
 const READINGS_AT_ONCE: usize = 3;
@@ -33,11 +33,12 @@ impl App {
         config: WebConfig,
         ports: Ports,
         hub: Arc<Hub>,
+        revoked: Revoked,
         openapi: String,
         stop: CancellationToken,
     ) -> Shared {
         Arc::new(Self {
-            sessions: Sessions::new(&config.session_secret, &config.password),
+            sessions: Sessions::new(&config.session_secret, &config.password, revoked),
             throttle: Throttle::default(),
             readings: Semaphore::new(READINGS_AT_ONCE),
             config,

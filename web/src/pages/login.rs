@@ -1,5 +1,7 @@
 //! The way in and out.
 
+use std::sync::Arc;
+
 use askama::Template;
 use axum::Form;
 use axum::extract::{Query, State};
@@ -10,7 +12,7 @@ use serde::Deserialize;
 use super::preferences::{local_path, secure};
 use super::{Chrome, html_with};
 use crate::error::ApiError;
-use crate::security::{COOKIE, caller_address};
+use crate::security::{COOKIE, caller_address, cookie};
 use crate::state::Shared;
 
 #[derive(Template)]
@@ -83,8 +85,15 @@ pub(super) async fn log_in(
     }
 }
 
-/// Ends the session.
-pub(super) async fn log_out(State(app): State<Shared>) -> Response {
+/// Ends the session: copies of its cookie open nothing any more either.
+pub(super) async fn log_out(State(app): State<Shared>, headers: HeaderMap) -> Response {
+    if let Some(token) = cookie(&headers, COOKIE).map(str::to_owned) {
+        let sessions = Arc::clone(&app);
+        let revoke = move || sessions.sessions.revoke(&token, sessions.ports.clock.now());
+        if let Ok(Err(error)) = tokio::task::spawn_blocking(revoke).await {
+            tracing::error!(%error, "a session was logged out, and this may not hold over a restart");
+        }
+    }
     let cookie = format!("{COOKIE}=; Path=/; Max-Age=0; HttpOnly; SameSite=Lax{}", secure(&app));
     with_cookie(Redirect::to("/login").into_response(), &cookie)
 }

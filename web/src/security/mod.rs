@@ -3,11 +3,13 @@
 mod guard;
 mod headers;
 mod origin;
+mod revoked;
 mod session;
 mod throttle;
 
 pub(crate) use guard::{caller_address, guard};
 pub(crate) use headers::protect;
+pub(crate) use revoked::Revoked;
 pub(crate) use session::{COOKIE, LIFETIME as SESSION_LIFETIME, Sessions};
 pub(crate) use throttle::Throttle;
 

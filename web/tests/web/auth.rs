@@ -70,6 +70,39 @@ async fn a_session_opens_and_a_forged_one_does_not() {
     assert_eq!(site.get_with("/api/v1/exchanges", &[("cookie", &forged)]).await.status(), 401);
 }
 
+async fn session(site: &Site) -> String {
+    let response = log_in(site, "open+sesame", "/").await;
+    let cookie = response.headers()["set-cookie"].to_str().unwrap();
+    cookie.split(';').next().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn after_logging_out_a_copy_of_the_cookie_opens_nothing_not_even_after_a_restart() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("sessions");
+    let open = async || {
+        Site::with(|config, _| {
+            config.password = "open sesame".to_owned();
+            config.revoked_sessions = Some(file.clone());
+        })
+        .await
+    };
+    let ask = async |site: &Site, cookie: &str| {
+        site.get_with("/api/v1/exchanges", &[("cookie", cookie)]).await.status()
+    };
+    let mut site = open().await;
+    let (mine, theirs) = (session(&site).await, session(&site).await);
+    assert_eq!(ask(&site, &mine).await, 200);
+    let response = site.send(Method::POST, "/logout", &[("cookie", &mine)], "").await;
+    assert_eq!(response.headers()["location"], "/login");
+    assert_eq!(ask(&site, &mine).await, 401);
+    assert_eq!(ask(&site, &theirs).await, 200);
+    site.stopped().await;
+    let site = open().await;
+    assert_eq!(ask(&site, &mine).await, 401);
+    assert_eq!(ask(&site, &theirs).await, 200);
+}
+
 #[tokio::test]
 async fn after_logging_in_one_never_lands_elsewhere() {
     let site = locked().await;
