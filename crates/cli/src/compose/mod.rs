@@ -164,7 +164,8 @@ impl Service {
             health: Arc::new(OwnGateway::new(health, &gateway)),
             render_metrics: Arc::new(move || render.render()),
         };
-        let config = config.web(session_secret, self.instance.gateway.clone())?;
+        let mut config = config.web(session_secret, self.instance.gateway.clone())?;
+        config.revoked_sessions = Some(self.held.directory.revoked_sessions());
         // Its socket belongs to the runtime that serves it.
         let web = background.spawn(Web::bind(config, ports)).await??;
         self.instance.web = Some(format!("http://{}", web.local_addr()));
