@@ -21,4 +21,6 @@ mod openapi;
 mod overview;
 #[path = "web/pages.rs"]
 mod pages;
+#[path = "web/playback.rs"]
+mod playback;
 mod support;

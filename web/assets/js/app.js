@@ -2,6 +2,7 @@
 import { startFollowing } from './follow.js';
 import { startKeys } from './keys.js';
 import { startList } from './list.js';
+import { startPlayers } from './player.js';
 
 function tellTimeZone() {
   const minutes = -new Date().getTimezoneOffset();
@@ -75,3 +76,4 @@ tellTimeZone();
 startKeys();
 startList();
 startFollowing();
+startPlayers();

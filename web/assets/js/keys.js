@@ -2,7 +2,7 @@
 import { choose, closeDetail, openChosen, toggleLive } from './list.js';
 
 function isTyping(target) {
-  return target.closest('input, textarea, select, [contenteditable]') !== null;
+  return target.closest('input:not([type="range"]), textarea, select, [contenteditable]') !== null;
 }
 
 function switchTab(number) {

@@ -9,6 +9,7 @@ mod legs;
 mod live;
 mod model;
 mod openapi;
+mod playback;
 mod stats;
 mod timeline;
 
@@ -30,6 +31,7 @@ pub(crate) fn routes() -> OpenApiRouter<Shared> {
         .routes(routes!(exchange::get_exchange))
         .routes(routes!(legs::get_leg))
         .routes(routes!(timeline::get_timeline))
+        .routes(routes!(playback::get_playback))
         .routes(routes!(conversation::get_conversation))
         .routes(routes!(live::watch))
         .routes(routes!(stats::get_stats))

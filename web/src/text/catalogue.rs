@@ -244,6 +244,14 @@ catalogue! {
     longest_gap: "longest gap", "最长间隔";
     no_timeline: "No chunk was recorded.", "没有记录任何数据块。";
     first_shown: "the first 200 are listed", "仅列出前 200 个";
+    as_it_came: "As it came", "回放";
+    play: "Play", "播放";
+    pause: "Pause", "暂停";
+    position: "Position", "位置";
+    speed: "Speed", "速度";
+    player_keys: "← → chunk by chunk, space plays", "← → 逐块移动，空格键播放";
+    player_grouped: "There are too many chunks to show each by itself: some come together.", "数据块过多，部分数据块合并显示。";
+    player_cut: "The text is longer than what is played: see the conversation for the rest.", "文本过长，仅回放前面部分：其余请查看对话。";
     at: "At", "时刻";
     size: "Size", "大小";
     gap: "Gap", "间隔";

@@ -5,6 +5,7 @@ pub(crate) mod conversation;
 pub(crate) mod format;
 pub(crate) mod leg;
 pub(crate) mod markdown;
+pub(crate) mod playback;
 pub(crate) mod row;
 pub(crate) mod spot;
 pub(crate) mod timeline;

@@ -52,6 +52,10 @@ pub(crate) struct TimelineView {
     pub(crate) first_token_x: Option<String>,
     /// Marks along the time axis: where, and what time.
     pub(crate) ticks: Vec<(String, String)>,
+    /// How long it took in all.
+    pub(crate) total: String,
+    /// Whether the answer came in pieces that can be played.
+    pub(crate) playable: bool,
 }
 
 /// Draws the chunks of an exchange.
@@ -67,6 +71,8 @@ pub(crate) fn draw(exchange: &Exchange, bodies: &Bodies) -> TimelineView {
     let x = |at_us: u64| at_us as f64 / total as f64 * WIDTH;
     TimelineView {
         lanes: legs.iter().map(|body| lane(body, &x)).collect(),
+        total: format::duration(total),
+        playable: legs.iter().any(|body| !body.info.leg.is_request() && body.timeline.chunks.len() > 1),
         first_token_x: exchange.first_token_us.map(|at| format!("{:.1}", x(at.min(total)))),
         ticks: (0..=4).map(|at| (format!("{:.0}", WIDTH * f64::from(at) / 4.0), tick(total, at))).collect(),
     }
