@@ -117,10 +117,10 @@ function operation(verb, path, described) {
   const rows = parameters(described, inputs);
   const body = make('div', {},
     described.description ? prose(described.description) : null,
-    rows.length > 0 ? make('h4', {}, words.parameters) : null,
+    rows.length > 0 ? make('h3', {}, words.parameters) : null,
     rows.length > 0 ? table(rows) : null,
     ...(interactive && verb === 'get' ? trial(path, inputs) : []),
-    make('h4', {}, words.responses),
+    make('h3', {}, words.responses),
     table(responses(described)));
   const attributes = { class: 'op', id: described.operationId ?? path };
   if (!interactive) attributes.open = '';

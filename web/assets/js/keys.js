@@ -10,6 +10,14 @@ function switchTab(number) {
   tabs[number - 1]?.click();
 }
 
+// Among tabs the arrows go from one to the next, and around.
+function nextTab(tab, step) {
+  const tabs = [...tab.parentElement.children];
+  const next = tabs[(tabs.indexOf(tab) + step + tabs.length) % tabs.length];
+  next.focus();
+  next.click();
+}
+
 function escape(target) {
   const help = document.getElementById('help');
   if (help.open) return;
@@ -36,7 +44,9 @@ export function startKeys() {
       k: () => choose(-1),
       l: toggleLive,
       '?': () => document.getElementById('help').showModal(),
-      Enter: () => event.target.closest('a, button, summary') ? false : openChosen(),
+      Enter: () => event.target.closest('a, button, summary, #detail') ? false : openChosen(),
+      ArrowRight: () => event.target.matches('[role="tab"]') && nextTab(event.target, 1),
+      ArrowLeft: () => event.target.matches('[role="tab"]') && nextTab(event.target, -1),
       1: () => switchTab(1),
       2: () => switchTab(2),
       3: () => switchTab(3),

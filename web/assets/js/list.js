@@ -38,13 +38,17 @@ export function openChosen() {
 }
 
 let emptyDetail;
-function openBeside(row) {
+// Whoever opens by keyboard goes there: everything in it is next to be reached.
+function openBeside(row, goThere = false) {
   mark(row);
   const detail = document.getElementById('detail');
   emptyDetail ??= detail.innerHTML;
   const tab = detail.querySelector('.tabs [aria-selected="true"]')?.dataset.tab ?? 'conversation';
   htmx.ajax('GET', `/exchanges/${row.dataset.id}?tab=${tab}`, { target: '#detail', swap: 'innerHTML' })
-    .then(() => { detail.scrollTop = 0; });
+    .then(() => {
+      detail.scrollTop = 0;
+      if (goThere) detail.focus({ preventScroll: true });
+    });
 }
 
 export function closeDetail() {
@@ -64,11 +68,13 @@ function onClick(event) {
   const tab = event.target.closest('.tabs [role="tab"]');
   if (tab) {
     for (const other of tab.parentElement.children) other.setAttribute('aria-selected', String(other === tab));
+    document.getElementById('tab')?.setAttribute('aria-labelledby', tab.id);
   }
   const open = event.target.closest('#results .row .open');
   if (open && wide.matches && !event.ctrlKey && !event.metaKey && !event.shiftKey && event.button === 0) {
     event.preventDefault();
-    openBeside(open.closest('.row'));
+    // A click without a count of clicks came from the keyboard.
+    openBeside(open.closest('.row'), event.detail === 0);
   }
 }
 

@@ -53,6 +53,8 @@ catalogue! {
     // Finding.
     find: "Find", "查找";
     find_hint: "words, \"phrases\", field:value", "关键词、\"短语\"、字段:值";
+    filters: "Filters", "筛选";
+    figures: "Figures", "统计数字";
     range: "Time range", "时间范围";
     last_hour: "Last hour", "最近 1 小时";
     last_day: "Last 24 h", "最近 24 小时";
@@ -160,6 +162,7 @@ catalogue! {
     no_such_hint: "It may not be archived yet, or its time of keeping is over.", "它可能尚未归档，或已超过保留期限。";
     back_to_list: "Back to the list", "返回列表";
     conversation: "Conversation", "对话";
+    views: "Views", "视图";
     raw: "Raw", "原始数据";
     headers: "Headers", "请求头";
     timeline: "Timeline", "时间线";
