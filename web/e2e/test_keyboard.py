@@ -1,7 +1,5 @@
 """Everything is reached by keyboard, is seen when it is, and has a name."""
 
-import re
-
 import pytest
 from conftest import PHONE
 from playwright.sync_api import expect
@@ -87,16 +85,3 @@ def test_on_a_phone_figures_that_do_not_fit_are_scrolled_to_by_keyboard(open_pag
     for _ in range(20):
         page.keyboard.press("ArrowRight")
     expect(figures.locator(".spark")).to_be_in_viewport()
-
-
-def test_the_figures_follow_the_query(open_page, relay, word):
-    for at in range(3):
-        call = relay.chat(f"{word} {at}")
-    relay.found(word, call.id)
-    page = open_page("/exchanges")
-    page.locator("#q").fill(f"{word}")
-    figures = page.locator("#sum")
-    expect(figures).to_contain_text(re.compile(r"^3\s*calls"))
-    expect(figures).to_contain_text("all that was found")
-    relay.chat(f"{word} again")
-    expect(figures).to_contain_text(re.compile(r"^4\s*calls"), timeout=15_000)

@@ -67,3 +67,17 @@ def test_live_can_be_switched_off_and_on(open_page, relay, word):
     expect(page.locator(f"#x-{call.id}")).to_have_count(0)
     page.keyboard.press("l")
     expect(page.locator(f"#x-{call.id}")).to_be_visible()
+
+
+def test_the_figures_follow_the_query(open_page, relay, word):
+    for at in range(3):
+        call = relay.chat(f"{word} {at}")
+    relay.found(word, call.id)
+    page = open_page("/exchanges")
+    page.locator("#q").fill(f"{word}")
+    figures = page.locator("#sum")
+    expect(figures).to_contain_text(re.compile(r"^3\s*calls"))
+    expect(figures).to_contain_text("all that was found")
+    relay.chat(f"{word} again")
+    expect(figures).to_contain_text(re.compile(r"^4\s*calls"), timeout=15_000)
+    expect(page.locator(".total")).to_have_text(re.compile(r"^4\s"))

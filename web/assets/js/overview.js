@@ -108,7 +108,7 @@ function label(at, step) {
 }
 
 // Of a span that nobody picked, the empty beginning is left out: the few minutes of a new archive fill the chart.
-const LEAST = 15;
+const LEAST = 5;
 function begin(points) {
   const first = points.findIndex((point) => point.totals.calls > 0);
   return first < 0 ? 0 : Math.max(0, Math.min(first - 1, points.length - LEAST));

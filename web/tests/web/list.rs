@@ -46,6 +46,7 @@ async fn the_figures_are_those_of_the_query() {
         assert!(strip.contains("all that was found"), "{strip}");
         let figures = figures(&strip);
         assert_eq!(figures[0], "3 calls", "{query}");
+        assert!(strip.contains("<b id=\"total\" hx-swap-oob=\"innerHTML\">3</b>"), "{strip}");
         assert!(figures[1].starts_with("0"), "{figures:?}");
         assert!(figures.iter().any(|figure| figure.starts_with("3,000")), "{figures:?}");
         assert!(figures.iter().any(|figure| figure.starts_with("$3.00")), "{figures:?}");

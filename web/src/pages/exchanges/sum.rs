@@ -67,10 +67,12 @@ pub(super) struct Strip {
 }
 
 #[derive(Template)]
-#[template(path = "sum.html")]
+#[template(path = "sum_part.html")]
 struct SumPart {
     c: Chrome,
     strip: Strip,
+    /// How many the list has, for the page to say.
+    total: String,
 }
 
 /// The figures alone: a page asks for them when it has its list, and again when the list grows. Where there are none
@@ -87,12 +89,12 @@ pub(crate) async fn sum(
     let Ok(mut ask) = Ask::parse(&app, &q, SUMMED) else { return StatusCode::NO_CONTENT.into_response() };
     ask.within(&app, range);
     let sum = match Scope::of(&ask, &q, range) {
-        Scope::Everything(range) => everything(&app, &c, range).await,
+        Scope::Everything(range) => tokio::try_join!(everything(&app, &c, range), counted(&app, ask)),
         Scope::Found => found(&app, &c, ask, range).await,
         Scope::Bodies => return StatusCode::NO_CONTENT.into_response(),
     };
     match sum {
-        Ok(sum) => html(&SumPart { c, strip: Strip { url: url(&q, range), sum: Some(sum) } }),
+        Ok((sum, total)) => html(&SumPart { c, strip: Strip { url: url(&q, range), sum: Some(sum) }, total }),
         Err(error) => {
             tracing::warn!(%error, "the list could not be summed up");
             StatusCode::NO_CONTENT.into_response()
@@ -177,7 +179,14 @@ async fn span_of_all(app: &App, now: Timestamp) -> PortResult<Duration> {
     Ok(spans[spans.len() - 1])
 }
 
-async fn found(app: &App, c: &Chrome, mut ask: Ask, range: Range) -> PortResult<Sum> {
+/// How many are listed.
+async fn counted(app: &App, ask: Ask) -> PortResult<String> {
+    let found = find(app, Ask { limit: 1, count: true, ..ask }).await?;
+    Ok(total(&found))
+}
+
+/// The figures of what a query finds, and how many that is.
+async fn found(app: &App, c: &Chrome, mut ask: Ask, range: Range) -> PortResult<(Sum, String)> {
     if !ask.query.text.is_empty() {
         ask.limit = SUMMED_WORDS;
     }
@@ -200,12 +209,13 @@ async fn found(app: &App, c: &Chrome, mut ask: Ask, range: Range) -> PortResult<
     };
     let to = if names_a_time { newest } else { newest.max(c.now) };
     let bars = bars_of(&ended, from, to);
-    let (calls_label, label) = match (&found.next, total(&found)) {
-        (None, _) => (c.t.calls.to_owned(), c.t.calls_found.to_owned()),
-        (Some(_), of) if of.is_empty() => (c.t.newest.to_owned(), c.t.calls_newest.to_owned()),
-        (Some(_), of) => (format!("{} {of}", c.t.newest_of), c.t.calls_newest.to_owned()),
+    let total = total(&found);
+    let (calls_label, label) = match &found.next {
+        None => (c.t.calls.to_owned(), c.t.calls_found.to_owned()),
+        Some(_) if total.is_empty() => (c.t.newest.to_owned(), c.t.calls_newest.to_owned()),
+        Some(_) => (format!("{} {total}", c.t.newest_of), c.t.calls_newest.to_owned()),
     };
-    Ok(figures(c, &totals, &bars, calls_label, label))
+    Ok((figures(c, &totals, &bars, calls_label, label), total))
 }
 
 /// The bars of single exchanges between two moments.
