@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use bytes::{Buf, Bytes};
-use verbatim_core::model::{ChunkTime, ExchangeId, Leg};
+use verbatim_core::model::{ChunkTime, ExchangeId, Leg, Timestamp};
 use verbatim_proto::v1::envelope::Message;
 use verbatim_proto::v1::{Attempt, Caller, End, Head, Header, LegSummary, Part, Start};
 use verbatim_proto::{Decoded, decode, delta_encode, encode, piece};
@@ -11,7 +11,7 @@ use verbatim_proto::{Decoded, decode, delta_encode, encode, piece};
 const GATEWAY: &str = "g-0123456789abcdef";
 
 fn exchange() -> ExchangeId {
-    ExchangeId::try_from(&[0x01, 0x9a, 0xa0, 0, 0, 0, 0x70, 0, 0x80, 0, 0, 0, 0, 0, 0, 7][..]).unwrap()
+    ExchangeId::lowest_at(Timestamp::from_unix_ms(1_795_300_000_123))
 }
 
 fn header(name: &str, value: &'static [u8]) -> Header {
@@ -119,7 +119,12 @@ fn messages() -> Vec<Message> {
         Message::Part(part()),
         Message::Part(manifest()),
         Message::End(end()),
-        Message::End(End { start: Some(start()), sequences: Vec::new(), manifests: Vec::new(), ..end() }),
+        Message::End(End {
+            start: Some(Box::new(start())),
+            sequences: Vec::new(),
+            manifests: Vec::new(),
+            ..end()
+        }),
         Message::Part(Part { pieces: vec![packed], ..Part::default() }),
     ]
 }

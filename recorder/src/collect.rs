@@ -46,7 +46,7 @@ impl Collected {
             }
             Message::End(mut end) => {
                 if let Some(start) = end.start.take() {
-                    self.add(Message::Start(start));
+                    self.add(Message::Start(*start));
                 }
                 self.add_pieces(std::mem::take(&mut end.pieces));
                 self.add_heads(std::mem::take(&mut end.heads));

@@ -48,7 +48,7 @@ async fn an_exchange_that_is_one_message_is_archived_whole() {
         panic!("a start")
     };
     let answer = piece(Leg::ClientResponse, 0, Bytes::from_static(ANSWER.as_bytes()), &[]);
-    bed.append(end_with(id, End { start: Some(first), pieces: vec![answer], ..plain_end() })).await;
+    bed.append(end_with(id, End { start: Some(Box::new(first)), pieces: vec![answer], ..plain_end() })).await;
     bed.start();
     bed.wait_for_rank(id, Rank::Complete).await;
     let (exchange, _) = bed.archive.get(id).await.unwrap().unwrap();

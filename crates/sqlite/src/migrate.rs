@@ -11,7 +11,8 @@ use crate::Doing;
 /// Where refinery remembers what it applied.
 const HISTORY: &str = "refinery_schema_history";
 
-/// Applies the migrations that a file lacks.
+/// Applies the migrations that a file lacks, all of them in one transaction with the note that they are applied: by
+/// itself refinery commits the two apart, and a process that is killed in between leaves a file that can't be opened.
 ///
 /// # Errors
 /// [`PortError::Permanent`] where the file's schema is newer than this program's, or a migration fails.
@@ -33,6 +34,7 @@ pub fn migrate(connection: &mut Connection, path: &Path, runner: &Runner) -> Por
         )));
     }
     if has < known {
+        let runner = Runner::new(runner.get_migrations()).set_grouped(true);
         runner.run(connection).map_err(failed)?;
     }
     Ok(())
@@ -50,6 +52,18 @@ mod tests {
             .map(|n| Migration::unapplied(&format!("V{n}__step"), &format!("CREATE TABLE t{n} (x)")).unwrap())
             .collect();
         Runner::new(&migrations)
+    }
+
+    #[test]
+    fn migrations_apply_together_or_not_at_all() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a.db");
+        let mut connection = open(&path, &Options::default()).unwrap();
+        let bad = Migration::unapplied("V2__bad", "CREATE TABLE t1 (x)").unwrap();
+        let first = runner(1).get_migrations()[0].clone();
+        migrate(&mut connection, &path, &Runner::new(&[first, bad])).unwrap_err();
+        assert!(!connection.table_exists(None, "t1").unwrap());
+        migrate(&mut connection, &path, &runner(2)).unwrap();
     }
 
     #[test]

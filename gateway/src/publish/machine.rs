@@ -206,7 +206,7 @@ impl Machine {
             if !is_over {
                 return Some(self.outgoing(What::Start, Message::Start(message), charge));
             }
-            (start, start_charge) = (Some(message), charge);
+            (start, start_charge) = (Some(Box::new(message)), charge);
         }
         match &self.closing {
             Closing::Open => return Some(self.part(PART_BYTES)),

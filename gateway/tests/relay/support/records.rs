@@ -85,7 +85,7 @@ fn read(
         named.extend(delta_decode(&part.sequences));
     }
     assert!(named.is_sorted(), "sequences rise: {named:?}");
-    let (mut start, mut heads, mut parts) = (end.start.clone(), Vec::new(), 0);
+    let (mut start, mut heads, mut parts) = (end.start.clone().map(|start| *start), Vec::new(), 0);
     assert!(start.is_none() || named.is_empty(), "an end with the start in it is all there is");
     let mut assemblies: HashMap<u32, Assembly> = HashMap::new();
     let mut add = |piece: Piece| assemblies.entry(piece.leg).or_default().add(piece);
