@@ -11,9 +11,9 @@ use verbatim_log_sqlite::SqliteLog;
 /// The relay works hard when its threads do for more than this share of the time.
 const BUSY: f64 = 0.3;
 /// No processor is idle when all of them together are for less than this share of the time.
-const IDLE: f64 = 0.1;
+const IDLE: f64 = 0.25;
 /// How often that is measured at most.
-const LOOK: Duration = Duration::from_millis(100);
+const LOOK: Duration = Duration::from_millis(200);
 
 /// The pace of recording and indexing beside a relay in the same process.
 pub(super) struct BesideRelay {
