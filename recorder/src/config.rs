@@ -34,7 +34,7 @@ impl Default for RecorderConfig {
     fn default() -> Self {
         Self {
             batch_messages: 256,
-            batch_bytes: 32 * 1024 * 1024,
+            batch_bytes: 24 * 1024 * 1024,
             batches_in_flight: 3,
             hold: Duration::from_secs(10),
             settle_every: Duration::from_secs(2),

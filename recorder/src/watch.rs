@@ -9,6 +9,8 @@ use verbatim_core::ports::{Consumer, Delivery, Liveness, OpenExchange, PortResul
 
 use crate::{Ports, RecorderConfig};
 
+/// The shortest time between two looks at starts that are held.
+const MOMENT: Duration = Duration::from_millis(100);
 /// How many starts are asked for at once.
 const BATCH: usize = 1024;
 
@@ -37,13 +39,17 @@ async fn step(config: &RecorderConfig, ports: &Ports, held: &mut VecDeque<Delive
         held.extend(ports.log.next(Consumer::Watch, limit).await?);
     }
     let now = ports.clock.now();
+    // Behind it, ends wait for the recorder: one of them may be this start's, and what waits there keeps the log from
+    // being purged anyway.
+    let read_through = ports.log.floors().await?.recorder;
     let mut alive: HashMap<String, bool> = HashMap::new();
     let mut due = Vec::new();
     let mut pause = Duration::ZERO;
     while let Some(delivery) = held.front() {
         let age = now.since(delivery.message.exchange.time());
-        if age < config.hold && is_alive(ports, &mut alive, &delivery.message.gateway).await? {
-            pause = config.hold - age;
+        let is_early = age < config.hold || delivery.sequence > read_through;
+        if is_early && is_alive(ports, &mut alive, &delivery.message.gateway).await? {
+            pause = config.hold.saturating_sub(age).max(MOMENT);
             break;
         }
         due.extend(held.pop_front());

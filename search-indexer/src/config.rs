@@ -33,7 +33,7 @@ impl Default for IndexerConfig {
             batch_bytes: 4 << 20,
             fetch: 100,
             readers: 2,
-            body_bytes: 32 << 20,
+            body_bytes: 16 << 20,
             poll: Duration::from_millis(500),
             gather: Duration::from_millis(200),
             backoff: (Duration::from_millis(100), Duration::from_secs(10)),

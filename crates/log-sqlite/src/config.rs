@@ -49,7 +49,7 @@ impl Config {
             keep_free_bytes: 64 << 20,
             acknowledgement_wait: Duration::from_secs(60),
             segment_bytes: 64 << 20,
-            cache_bytes: 32 << 20,
+            cache_bytes: 8 << 20,
             queue_bytes: 16 << 20,
             commit_interval: Duration::from_millis(10),
             acknowledgement_flush: Duration::from_millis(200),
