@@ -60,6 +60,17 @@ pub(crate) fn resident_mib(pid: u32) -> Result<f64> {
     Ok(kib as f64 / 1024.0)
 }
 
+/// Processor time that a process has used, user and system.
+pub(crate) fn worked(pid: u32) -> Result<Duration> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    // The name may hold anything, and ends with the last parenthesis; then come state, and as 12th and 13th the times.
+    let (_, fields) = stat.rsplit_once(')').context("the process's name")?;
+    let ticks: Vec<u64> =
+        fields.split_whitespace().skip(11).take(2).filter_map(|ticks| ticks.parse().ok()).collect();
+    let ticks: u64 = ticks.iter().sum();
+    Ok(Duration::from_secs_f64(ticks as f64 / rustix::param::clock_ticks_per_second() as f64))
+}
+
 /// Bytes a process has had written to disk.
 pub(crate) fn written(pid: u32) -> Result<u64> {
     field(&format!("/proc/{pid}/io"), "write_bytes").context("the process's write_bytes")

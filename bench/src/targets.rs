@@ -9,6 +9,7 @@ use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
 use crate::http::{Connection, post};
+use crate::machine;
 
 /// A process that ends when this is dropped.
 pub(crate) struct Process {
@@ -169,16 +170,20 @@ impl Verbatim {
         }
     }
 
-    /// Waits until the archive holds all that has been relayed: its count stands still for half a second.
+    /// Waits until it rests: all that was relayed is archived and indexed, and its work no longer weighs on anybody.
     pub(crate) async fn settled(&self) -> Result<()> {
-        let (mut last, mut same) = (self.archived().await?, 0);
-        while same < 5 {
-            tokio::time::sleep(Duration::from_millis(100)).await;
-            let now = self.archived().await?;
-            same = if now == last { same + 1 } else { 0 };
-            last = now;
+        const LOOK: Duration = Duration::from_millis(500);
+        let began = Instant::now();
+        let mut worked = machine::worked(self.process.id())?;
+        loop {
+            tokio::time::sleep(LOOK).await;
+            let now = machine::worked(self.process.id())?;
+            if (now - worked).as_secs_f64() < 0.05 * LOOK.as_secs_f64() {
+                return Ok(());
+            }
+            worked = now;
+            ensure!(began.elapsed() < Duration::from_secs(300), "it never comes to rest");
         }
-        Ok(())
     }
 
     /// Exchanges that the sums count.

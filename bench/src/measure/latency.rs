@@ -21,6 +21,7 @@ pub(crate) async fn latency(bench: &Bench, report: &mut Report) -> Result<()> {
     for _ in 0..bench.rounds {
         let direct = load::open(mock.address, call_1k(), CONNECTIONS, RATE, bench.time).await?;
         let ours = load::open(verbatim.gateway, call_1k(), CONNECTIONS, RATE, bench.time).await?;
+        verbatim.settled().await?;
         for (at, quantile) in [0.5, 0.99].into_iter().enumerate() {
             added[at].push(ours.quantile_ms(quantile) - direct.quantile_ms(quantile));
         }
