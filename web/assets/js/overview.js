@@ -12,6 +12,9 @@ const number = new Intl.NumberFormat('en-US', { notation: 'compact', maximumFrac
 const seconds = (ms) => ms < 1000 ? `${Math.round(ms)} ms` : `${(ms / 1000).toFixed(ms < 10000 ? 1 : 0)} s`;
 const dollars = (usd) => `$${usd >= 1 ? usd.toFixed(2) : usd.toPrecision(2).replace(/\.?0+$/, '')}`;
 
+// Seconds between two labels of the time axis: sums are by the minute, and finer labels would repeat themselves.
+const INCREMENTS = [60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 21600, 43200, 86400, 172800, 604800];
+
 function bars(gap) {
   return uPlot.paths.bars({ size: [gap, 40], align: 1 });
 }
@@ -79,7 +82,7 @@ function make(element, spec, data) {
       y: { range: (_, __, max) => [0, max > 0 ? max * 1.08 : 1] },
     },
     axes: [
-      { ...axis, size: 26, grid: { show: false }, values: (_, splits, __, ___, step) => splits.map((at) => label(at, step)) },
+      { ...axis, size: 26, incrs: INCREMENTS, grid: { show: false }, values: (_, splits, __, ___, step) => splits.map((at) => label(at, step)) },
       { ...axis, size: 46, values: (_, splits) => splits.map((value) => spec.format(value)) },
     ],
     series: [{}, ...spec.series.map((series) => ({

@@ -126,6 +126,8 @@ enum Body {
 struct ConversationView {
     shown: Shown,
     answer: Vec<Turn>,
+    /// Whether an answer came, whether or not there is anything in it to read.
+    answered: bool,
     tools: Vec<(String, String)>,
     tools_count: String,
     parameters: String,
@@ -312,7 +314,8 @@ fn conversation(app: &App, c: &Chrome, loaded: &Loaded) -> ConversationView {
     let request = bodies.leg(Leg::ClientRequest).map(|body| body.bytes.clone()).unwrap_or_default();
     let request = reading::plain(&heads.request.headers, request);
     let mut notes = heads.notes.clone();
-    notes.extend(reading.notes.iter().cloned());
+    // Those of the reading at the time are among them.
+    notes.extend(reading.notes.iter().filter(|note| !heads.notes.contains(note)).cloned());
     let unreadable = bodies.unreadable.iter();
     notes.extend(unreadable.map(|(which, why)| format!("{}: {why}", leg::label(*which, c.t))));
     ConversationView {
@@ -330,6 +333,7 @@ fn conversation(app: &App, c: &Chrome, loaded: &Loaded) -> ConversationView {
         figures: figures(c.t, loaded),
         again: call_again(&app.config.gateway_url, exchange, &heads.request.headers, &request),
         recorded: exchange.record == RecordMode::Full,
+        answered: exchange.response_bytes > 0,
     }
 }
 
