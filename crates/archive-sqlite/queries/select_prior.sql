@@ -1,3 +1,3 @@
-SELECT rank, captured, detail
+SELECT rank, captured, detail, status IS NOT NULL
 FROM $exchange
 WHERE id = ?1

@@ -26,15 +26,16 @@ impl Row {
         self.exchange.id
     }
 
-    /// Which of two records stays: the one of higher rank; of two checkpoints the one that holds more, for each adds
-    /// to the one before.
-    fn precedence(&self) -> (u8, i64) {
-        precedence(self.exchange.rank().number(), i64::try_from(self.captured).unwrap_or(i64::MAX))
+    /// Which of two records stays: the one of higher rank; of two checkpoints the one that holds more, bytes or the
+    /// answer's head, for each adds to the one before.
+    fn precedence(&self) -> (u8, i64, bool) {
+        let captured = i64::try_from(self.captured).unwrap_or(i64::MAX);
+        precedence(self.exchange.rank().number(), captured, self.exchange.status.is_some())
     }
 }
 
-fn precedence(rank: u8, captured: i64) -> (u8, i64) {
-    (rank, if rank == Rank::Running.number() { captured } else { 0 })
+fn precedence(rank: u8, captured: i64, answered: bool) -> (u8, i64, bool) {
+    if rank == Rank::Running.number() { (rank, captured, answered) } else { (rank, 0, false) }
 }
 
 /// Writes records within the caller's transaction. One that can never be written is refused alone.
@@ -103,7 +104,7 @@ fn store_one(connection: &Connection, numbers: &Numbers, row: &Row, totals: &mut
     let mut place = Place { detail: numbers.detail(), captured: row.captured, part: row.part };
     if !columns::insert(connection, table, exchange, place).doing(DOING)? {
         let prior = prior(connection, table, row.id())?;
-        if row.precedence() <= precedence(prior.rank, prior.captured) {
+        if row.precedence() <= precedence(prior.rank, prior.captured, prior.answered) {
             return Ok(false);
         }
         let (replaced, _) = connection
@@ -139,6 +140,7 @@ struct Prior {
     rank: u8,
     captured: i64,
     detail: i64,
+    answered: bool,
 }
 
 fn prior(connection: &Connection, table: Table, id: ExchangeId) -> PortResult<Prior> {
@@ -146,7 +148,12 @@ fn prior(connection: &Connection, table: Table, id: ExchangeId) -> PortResult<Pr
         .prepare_cached(table.prior())
         .and_then(|mut select| {
             let read = |row: &rusqlite::Row<'_>| {
-                Ok(Prior { rank: row.get(0)?, captured: row.get(1)?, detail: row.get(2)? })
+                Ok(Prior {
+                    rank: row.get(0)?,
+                    captured: row.get(1)?,
+                    detail: row.get(2)?,
+                    answered: row.get(3)?,
+                })
             };
             select.query_row([id.as_bytes()], read).optional()
         })

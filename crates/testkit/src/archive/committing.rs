@@ -193,6 +193,18 @@ pub async fn a_checkpoint_that_holds_more_replaces_one_that_holds_less(world: Ma
     let older = commit(&*archive, vec![checkpoint(15), checkpoint(20)]).await;
     assert_eq!(words_of(&older), ["superseded", "superseded"]);
     assert_eq!(archive.body(id, Leg::ClientResponse).await.unwrap().unwrap().bytes.len(), 20);
+    // An answer's head may come long before its first byte.
+    let unanswered = ExchangeId::mint();
+    let checkpoint = |status| {
+        let mut record = ranked(unanswered, Outcome::Running, Integrity::Whole, "x");
+        record.exchange.status = status;
+        record
+    };
+    store(&*archive, vec![checkpoint(None)]).await;
+    store(&*archive, vec![checkpoint(Some(200))]).await;
+    let older = commit(&*archive, vec![checkpoint(None), checkpoint(Some(200))]).await;
+    assert_eq!(words_of(&older), ["superseded", "superseded"]);
+    assert_eq!(get(&*archive, unanswered).await.unwrap().status, Some(200));
     world.close().await;
 }
 
