@@ -23,7 +23,11 @@ pub(crate) struct Beats {
 impl Beats {
     /// A gateway lives.
     pub(crate) fn beat(&mut self, gateway: &str, now: Instant) {
-        self.newest = Some(now);
+        // Where nobody was heard, nobody could be.
+        let quiet = self.newest.replace(now).map_or(Duration::ZERO, |newest| now.duration_since(newest));
+        if quiet >= SILENCE {
+            self.at.values_mut().for_each(|at| *at += quiet);
+        }
         self.at.retain(|_, at| now.duration_since(*at) < SILENCE);
         self.at.insert(gateway.to_owned(), now);
     }
@@ -52,5 +56,24 @@ mod tests {
         assert_eq!((beats.liveness("earlier"), beats.liveness("now")), (Liveness::Dead, Liveness::Alive));
         beats.beat("earlier", start + SILENCE);
         assert_eq!(beats.liveness("earlier"), Liveness::Alive);
+    }
+
+    #[test]
+    fn a_process_that_stood_still_finds_nobody_dead_whoever_beats_first() {
+        let (start, mut beats) = (Instant::now(), Beats::default());
+        beats.beat("earlier", start);
+        beats.beat("now", start);
+        let later = start + SILENCE * 3;
+        beats.beat("earlier", later);
+        assert_eq!((beats.liveness("earlier"), beats.liveness("now")), (Liveness::Alive, Liveness::Alive));
+        beats.beat("earlier", later + SILENCE);
+        assert_eq!(
+            beats.liveness("now"),
+            Liveness::Alive,
+            "it was silent for no longer than nobody was heard"
+        );
+        beats.beat("earlier", later + SILENCE + SILENCE / 3);
+        beats.beat("earlier", later + SILENCE * 2);
+        assert_eq!(beats.liveness("now"), Liveness::Dead);
     }
 }
