@@ -126,8 +126,8 @@ impl Replayer {
         // Whoever goes on after this process has to know that it sent some, before it does.
         let begun = (0..plans.len()).filter(|index| !self.has_begun.contains(&plans[*index].id));
         let begun: HashMap<usize, Progress> = begun.map(|index| (index, Progress::default())).collect();
-        self.has_begun.extend(begun.keys().map(|index| plans[*index].id));
         self.save(&plans, begun).await?;
+        self.has_begun.extend(plans.iter().map(|plan| plan.id));
         let places: Vec<(usize, Sequence)> = plans
             .iter()
             .enumerate()
@@ -186,13 +186,11 @@ impl Replayer {
 
     async fn save(&mut self, plans: &[Plan], dealt_with: HashMap<usize, Progress>) -> PortResult<()> {
         let mut saved = Vec::with_capacity(dealt_with.len());
-        for (owner, more) in dealt_with {
-            let id = plans[owner].id;
-            let progress = self.progress.entry(id).or_default();
-            progress.done += more.done;
-            let sequences = std::iter::once(progress.done as u64).chain(more.stand.iter().copied());
+        for (owner, more) in &dealt_with {
+            let id = plans[*owner].id;
+            let before = self.progress.get(&id).map_or(0, |progress| progress.done);
+            let sequences = std::iter::once((before + more.done) as u64).chain(more.stand.iter().copied());
             let part = Part { sequences: delta_encode(sequences), ..Default::default() };
-            progress.stand.extend(&more.stand);
             saved.push(Message {
                 kind: MessageKind::Part,
                 gateway: PROGRESS.to_owned(),
@@ -202,6 +200,12 @@ impl Replayer {
         }
         for result in self.config.spool.append(saved).await {
             self.config.index.written(result?);
+        }
+        // What could not be saved is sent again: the next process knows nothing of it.
+        for (owner, more) in dealt_with {
+            let progress = self.progress.entry(plans[owner].id).or_default();
+            progress.done += more.done;
+            progress.stand.extend(more.stand);
         }
         Ok(())
     }
@@ -277,5 +281,84 @@ impl Replayer {
         let health = self.config.spool.health().await?;
         self.config.gauges.spool_bytes.store(health.bytes, Relaxed);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicU32;
+
+    use verbatim_proto::v1::envelope::Message as Body;
+    use verbatim_proto::v1::{End, Piece, Start};
+    use verbatim_proto::{decode, delta_decode};
+    use verbatim_testkit::{Fault, FaultyLog, MemoryLog};
+
+    use super::super::SPOOLED;
+    use super::*;
+
+    fn replayer(gateway: &str, log: &Arc<FaultyLog>, spool: &Arc<FaultyLog>) -> Replayer {
+        Replayer::new(ReplayerConfig {
+            gateway: gateway.into(),
+            log: Arc::clone(log) as _,
+            spool: Arc::clone(spool) as _,
+            index: Arc::default(),
+            gauges: Arc::default(),
+            acknowledge: Duration::from_secs(5),
+        })
+    }
+
+    #[tokio::test]
+    async fn what_was_sent_but_could_not_be_noted_is_named_by_the_end_that_the_next_process_sends() {
+        let memory = || Arc::new(MemoryLog::new(Duration::from_secs(60)));
+        let (log_memory, spool_memory) = (memory(), memory());
+        let log = Arc::new(FaultyLog::new(Arc::clone(&log_memory) as _));
+        let spool = Arc::new(FaultyLog::new(Arc::clone(&spool_memory) as _));
+        let id = ExchangeId::mint();
+        let message = |kind, body| Message {
+            kind,
+            gateway: SPOOLED.to_owned(),
+            exchange: id,
+            payload: encode(id, "before", body),
+        };
+        let mut messages = vec![message(MessageKind::Start, Body::Start(Start::default()))];
+        for offset in 0..PIECES as u64 + 3 {
+            let part = Part { pieces: vec![Piece { offset, ..Default::default() }], ..Default::default() };
+            messages.push(message(MessageKind::Part, Body::Part(part)));
+        }
+        let count = messages.len();
+        let stand: Vec<_> = spool.append(messages).await.into_iter().map(Result::unwrap).collect();
+        let end = End { sequences: delta_encode(stand), ..Default::default() };
+        assert!(spool.append(vec![message(MessageKind::End, Body::End(end))]).await[0].is_ok());
+
+        // The note that it begins is taken, the first one of what was sent is not; nor does the log take its end.
+        let noted = AtomicU32::new(0);
+        spool.set_for_messages(Fault::Fail, move |message| {
+            message.gateway == PROGRESS && noted.fetch_add(1, Relaxed) > 0
+        });
+        log.set_for_messages(Fault::Fail, |message| message.kind == MessageKind::End);
+        let mut first = replayer("first", &log, &spool);
+        first.take_stock().await.unwrap();
+        first.round().await.unwrap_err();
+        spool.recover();
+        first.round().await.unwrap_err();
+        log.recover();
+        spool_memory.restart();
+        let mut second = replayer("second", &log, &spool);
+        second.take_stock().await.unwrap();
+        second.round().await.unwrap();
+
+        let (_, end) = log_memory.messages().pop().unwrap();
+        let Body::End(end) = decode(end.payload).unwrap().message else { panic!("an end") };
+        let named: Vec<_> = delta_decode(&end.sequences).collect();
+        let named = log_memory.read(&named).await.unwrap().into_iter().flatten();
+        let mut offsets: Vec<_> = named
+            .map(|message| match decode(message.payload).unwrap().message {
+                Body::Part(part) => Some(part.pieces[0].offset),
+                _ => None,
+            })
+            .collect();
+        offsets.sort_unstable();
+        offsets.dedup();
+        assert_eq!(offsets.len(), count);
     }
 }
