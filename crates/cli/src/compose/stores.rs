@@ -32,17 +32,27 @@ pub(crate) async fn spool(
     settings: &Settings,
     background: &Handle,
 ) -> Result<Arc<SqliteLog>> {
+    let config = spool_config(directory, settings, background);
+    Ok(Arc::new(SqliteLog::open(config).await.context("spool")?))
+}
+
+/// The gateway itself keeps to the limits. What empties a full spool writes to it, too: how far it has come, and the
+/// ends that a dead process left out. For that the file takes more than the gateway puts in.
+fn spool_config(
+    directory: &DataDir,
+    settings: &Settings,
+    background: &Handle,
+) -> verbatim_log_sqlite::Config {
     let spool = &settings.gateway.spool;
-    let config = verbatim_log_sqlite::Config {
+    verbatim_log_sqlite::Config {
         name: "spool",
-        max_bytes: spool.max_bytes.0,
-        keep_free_bytes: spool.min_free_bytes.0,
+        max_bytes: spool.max_bytes.0.saturating_add(spool.max_bytes.0 / 2),
+        keep_free_bytes: spool.min_free_bytes.0 / 2,
         housekeeping: Some(background.clone()),
         // Nobody follows it: what is read back was written long before.
         cache_bytes: 0,
         ..verbatim_log_sqlite::Config::new(directory.spool())
-    };
-    Ok(Arc::new(SqliteLog::open(config).await.context("spool")?))
+    }
 }
 
 /// Opens the archive. Blocks its thread; those that write for it inherit that one's priority.
@@ -59,4 +69,42 @@ pub(crate) fn index(directory: &DataDir) -> Result<Arc<SqliteSearch>> {
     let path = directory.join("search.db");
     let config = verbatim_search_sqlite::Config { path, writer: verbatim_sqlite::WriterOptions::default() };
     Ok(Arc::new(SqliteSearch::open(config).context("search index")?))
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use verbatim_core::model::ExchangeId;
+    use verbatim_core::ports::{CaptureLog, Message, MessageKind};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_spool_that_the_gateway_filled_to_its_limit_takes_what_replaying_it_writes() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut settings = Settings::default();
+        settings.gateway.spool.max_bytes.0 = 1 << 20;
+        settings.gateway.spool.min_free_bytes.0 = 0;
+        let spool = spool(&DataDir::at(directory.path()), &settings, &Handle::current()).await.unwrap();
+        let message = |bytes: usize| Message {
+            kind: MessageKind::Part,
+            gateway: "spool".to_owned(),
+            exchange: ExchangeId::mint(),
+            payload: Bytes::from(vec![7; bytes]),
+        };
+        // The gateway counts what messages say; the file also what they take beside it.
+        let filled = spool.append(vec![message(1024); 1024]).await;
+        assert!(filled.iter().all(Result::is_ok), "{:?}", filled.last());
+        assert_eq!(spool.health().await.unwrap().bytes, settings.gateway.spool.max_bytes.0);
+        let progress = spool.append(vec![message(100); 1024]).await;
+        assert!(progress.iter().all(Result::is_ok), "{:?}", progress.last());
+        spool.shutdown().await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_spool_can_still_be_emptied_on_a_disk_that_it_may_no_longer_fill() {
+        let settings = Settings::default();
+        let config = spool_config(&DataDir::at("/nowhere"), &settings, &Handle::current());
+        assert!(config.keep_free_bytes < settings.gateway.spool.min_free_bytes.0);
+    }
 }
