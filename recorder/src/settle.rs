@@ -1,10 +1,10 @@
 //! Looks after open exchanges: long ones get a checkpoint, those of a dead gateway are settled as `incomplete`.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use verbatim_core::model::{ExchangeId, Outcome};
+use verbatim_core::model::{ExchangeId, ExchangeRecord, Outcome};
 use verbatim_core::ports::{Commit, Liveness, OpenExchange, PortError, PortResult, Sequence};
 use verbatim_proto::decode;
 
@@ -21,6 +21,13 @@ const SCAN_BYTES: usize = 8 * 1024 * 1024;
 const GATHER_BYTES: u64 = 48 * 1024 * 1024;
 /// The fewest messages that an open exchange may keep from being purged before it is checkpointed for that.
 const PIN_MESSAGES: u64 = 100_000;
+
+/// What was archived of an open exchange.
+struct Archived {
+    id: ExchangeId,
+    /// Bytes behind a hole, which the record does not have.
+    beyond: u64,
+}
 
 /// What is remembered between two looks; all of it can be lost.
 #[derive(Default)]
@@ -60,8 +67,7 @@ async fn look(config: &RecorderConfig, ports: &Ports, memory: &mut Memory) -> Po
             break;
         }
     }
-    let known: std::collections::HashSet<ExchangeId> =
-        gateways.values().flatten().map(|open| open.id).collect();
+    let known: HashSet<ExchangeId> = gateways.values().flatten().map(|open| open.id).collect();
     memory.checkpoints.retain(|id, _| known.contains(id));
     memory.died_at.retain(|gateway, _| gateways.contains_key(gateway));
     for (gateway, open) in gateways {
@@ -102,23 +108,34 @@ async fn checkpoint(
     let floors = ports.log.floors().await?;
     let pinned = (ports.log.health().await?.messages / 10).max(PIN_MESSAGES);
     let now = ports.clock.now();
+    let pinning: HashSet<ExchangeId> = open
+        .iter()
+        .filter(|open| floors.recorder.saturating_sub(open.sequence) > pinned)
+        .map(|open| open.id)
+        .collect();
     let due: Vec<OpenExchange> = open
         .into_iter()
         .filter(|open| {
             // Before the recorder has come by, its end may be among those that wait; and it is they that keep the log.
-            let passed = floors.recorder.checked_sub(open.sequence);
+            let is_passed = open.sequence <= floors.recorder;
             let since = memory.checkpoints.get(&open.id).map(Instant::elapsed);
             let is_long = since.unwrap_or_else(|| now.since(open.id.time())) >= config.checkpoint_after;
-            passed.is_some_and(|passed| is_long || passed > pinned)
+            is_passed && (is_long || pinning.contains(&open.id))
         })
         .collect();
     if due.is_empty() {
         return Ok(());
     }
-    for done in archive(ports, gateway, due, floors.last, Outcome::Running).await? {
-        memory.checkpoints.insert(done, Instant::now());
-    }
-    Ok(())
+    let done = archive(ports, gateway, due, floors.last, Outcome::Running).await?;
+    memory.checkpoints.extend(done.iter().map(|done| (done.id, Instant::now())));
+    // A checkpoint ends at the first hole, though what comes behind that is in the log: there it stays, unless it
+    // keeps too much else from being purged.
+    let advanced: Vec<OpenExchange> = done
+        .into_iter()
+        .filter(|done| done.beyond == 0 || pinning.contains(&done.id))
+        .map(|done| OpenExchange { id: done.id, gateway: gateway.to_owned(), sequence: floors.last + 1 })
+        .collect();
+    ports.archive.open(&advanced, true).await
 }
 
 /// Gathers these exchanges from one or more scans of their gateway's messages and archives what is known of them.
@@ -128,7 +145,7 @@ async fn archive(
     open: Vec<OpenExchange>,
     last: Sequence,
     outcome: Outcome,
-) -> PortResult<Vec<ExchangeId>> {
+) -> PortResult<Vec<Archived>> {
     let mut waiting: BTreeMap<ExchangeId, Sequence> =
         open.into_iter().map(|open| (open.id, open.sequence)).collect();
     let mut done = Vec::new();
@@ -146,19 +163,16 @@ async fn archive(
         });
         let commits =
             built.await.map_err(|error| PortError::permanent("assembling open exchanges", error))?;
+        done.extend(commits.iter().map(|Commit { record: ExchangeRecord { exchange, .. } }| Archived {
+            id: exchange.id,
+            beyond: exchange.lost_bytes,
+        }));
         ports.archive.commit(commits).await?;
         ports.committed.notify_one();
         waiting.retain(|id, _| !ids.contains(id));
-        if outcome == Outcome::Running {
-            let advanced: Vec<OpenExchange> = ids
-                .iter()
-                .map(|id| OpenExchange { id: *id, gateway: gateway.to_owned(), sequence: last + 1 })
-                .collect();
-            ports.archive.open(&advanced, true).await?;
-        } else {
+        if outcome != Outcome::Running {
             metrics::counter!("verbatim_exchanges_settled_total").increment(ids.len() as u64);
         }
-        done.extend(ids);
     }
     Ok(done)
 }

@@ -233,6 +233,33 @@ async fn a_long_exchange_is_checkpointed_while_it_runs_and_whole_when_it_ends() 
 }
 
 #[tokio::test]
+async fn a_checkpoint_leaves_in_the_log_what_comes_behind_a_hole_that_may_be_filled() {
+    let mut bed = Bed::new().await;
+    bed.config.checkpoint_after = Duration::ZERO;
+    bed.log.heartbeat(GATEWAY).await.unwrap();
+    let (id, other) = (ExchangeId::mint(), ExchangeId::mint());
+    let first = bed.append(start(id, REQUEST)).await;
+    // A message that was not taken at first comes behind those that were sent with it.
+    let last = bed.append(part(id, 60, &ANSWER[60..])).await;
+    let whole = bed.append(start(other, REQUEST)).await;
+    bed.start();
+    let opened = async |id, from| {
+        let open = bed.archive.open_exchanges(None, 10).await.unwrap();
+        open.iter().any(|open| open.id == id && open.sequence >= from)
+    };
+    bed.wait_for_rank(id, Rank::Running).await;
+    wait_until(async || opened(other, whole + 1).await).await;
+    assert!(!opened(id, first + 1).await, "the log may let go of what no checkpoint holds");
+    let between = bed.append(part(id, 0, &ANSWER[..60])).await;
+    bed.append(end(id, &[first, last, between], false)).await;
+    bed.wait_for_rank(id, Rank::Complete).await;
+    let (exchange, heads) = bed.archive.get(id).await.unwrap().unwrap();
+    assert_eq!(exchange.integrity, Integrity::Whole, "{:?}", heads.notes);
+    assert_eq!(body(&bed.archive, id, Leg::ClientResponse).await, ANSWER);
+    bed.stop().await;
+}
+
+#[tokio::test]
 async fn an_error_inside_a_stream_of_status_200_is_an_upstream_error() {
     const STREAM: &str = "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"Hi\"}}]}\n\ndata: {\"error\":{\"message\":\"overloaded\",\"type\":\"server_error\"}}\n\n";
     let mut bed = Bed::new().await;
