@@ -122,7 +122,18 @@ pub(crate) async fn run(config: RecorderConfig, ports: Ports, token: Cancellatio
             wait = after(Some(joined), wait)?;
             continue;
         }
-        let taken = sort_out(&ports, deliveries).await?;
+        let places: Vec<Sequence> = deliveries.iter().map(|delivery| delivery.sequence).collect();
+        let taken = match sort_out(&ports, deliveries).await {
+            Ok(taken) => taken,
+            Err(error) if error.is_transient() => {
+                tracing::warn!(%error, "a dead letter can't be stored now; trying again");
+                // Where not even that works, they come again once they are overdue.
+                let _ = ports.log.hand_back(Consumer::Recorder, &places).await;
+                wait = longer(wait);
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
         for batch in batches(taken, config.batch_bytes) {
             let (ports, room) = (ports.clone(), room.clone());
             commits.spawn(async move { archive(&ports, &room, batch).await });

@@ -11,6 +11,8 @@ use verbatim_core::model::{ExchangeId, Integrity, Leg, Outcome, Provenance, Rank
 use verbatim_core::ports::{Archive, CaptureLog, Message, MessageKind};
 use verbatim_proto::v1::{End, LegSummary, envelope};
 use verbatim_proto::{decode, delta_encode, piece};
+use verbatim_recorder::Ports;
+use verbatim_testkit::FaultyLog;
 
 async fn body(archive: &Arc<dyn Archive>, id: ExchangeId, leg: Leg) -> Bytes {
     archive.body(id, leg).await.expect("a readable archive").map(|body| body.bytes).unwrap_or_default()
@@ -97,6 +99,29 @@ async fn garbage_goes_to_the_dead_letters_and_harms_no_neighbour() {
     wait_until(async || bed.log.dead_letters().len() == 1).await;
     assert!(bed.log.dead_letters()[0].reason.contains("not a capture message"));
     wait_until(async || bed.log.messages().is_empty()).await;
+    bed.stop().await;
+}
+
+#[tokio::test]
+async fn a_dead_letter_that_can_not_be_stored_now_is_tried_again_and_harms_no_neighbour() {
+    let mut bed = Bed::new().await;
+    let (bad, good) = (ExchangeId::mint(), ExchangeId::mint());
+    bed.append(Message {
+        kind: MessageKind::End,
+        gateway: GATEWAY.to_owned(),
+        exchange: bad,
+        payload: Bytes::from_static(b"\xff\xff not an envelope"),
+    })
+    .await;
+    let first = bed.append(start(good, REQUEST)).await;
+    bed.append(end(good, &[first], true)).await;
+    let log = Arc::new(FaultyLog::new(Arc::clone(&bed.log) as _));
+    log.fail_dead_letters(2);
+    let archive = Arc::clone(&bed.archive);
+    bed.start_on(Ports { log, ..bed.ports(archive) });
+    bed.wait_for_rank(good, Rank::Complete).await;
+    wait_until(async || bed.log.messages().is_empty()).await;
+    assert_eq!(bed.log.dead_letters().len(), 1);
     bed.stop().await;
 }
 

@@ -66,6 +66,7 @@ pub struct FaultyLog {
     cut_off: watch::Sender<bool>,
     written: AtomicU64,
     failed: AtomicU64,
+    dead_letters_to_fail: AtomicU64,
 }
 
 impl FaultyLog {
@@ -79,7 +80,13 @@ impl FaultyLog {
             cut_off: watch::Sender::new(false),
             written: AtomicU64::new(0),
             failed: AtomicU64::new(0),
+            dead_letters_to_fail: AtomicU64::new(0),
         }
+    }
+
+    /// The next `calls` attempts to store dead letters fail with [`PortError::Transient`].
+    pub fn fail_dead_letters(&self, calls: u64) {
+        self.dead_letters_to_fail.store(calls, Ordering::SeqCst);
     }
 
     /// From now on every message meets `fault`; calls that stall go by it too.
@@ -271,6 +278,10 @@ impl CaptureLog for FaultyLog {
     }
 
     async fn dead_letter(&self, letters: Vec<DeadLetter>) -> PortResult<()> {
+        let less = |calls: u64| calls.checked_sub(1);
+        if self.dead_letters_to_fail.fetch_update(Ordering::SeqCst, Ordering::SeqCst, less).is_ok() {
+            return Err(unreachable_log());
+        }
         self.reach(self.inner.dead_letter(letters)).await
     }
 

@@ -67,9 +67,13 @@ impl Bed {
         }
     }
 
-    #[expect(clippy::disallowed_methods, reason = "the bed owns the one task and joins it in stop")]
     pub(crate) fn start_with(&mut self, archive: Arc<dyn Archive>) {
-        let run = verbatim_recorder::run(self.config.clone(), self.ports(archive), self.token.clone());
+        self.start_on(self.ports(archive));
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "the bed owns the one task and joins it in stop")]
+    pub(crate) fn start_on(&mut self, ports: Ports) {
+        let run = verbatim_recorder::run(self.config.clone(), ports, self.token.clone());
         self.running = Some(tokio::spawn(run));
     }
 
