@@ -285,6 +285,34 @@ async fn a_checkpoint_leaves_in_the_log_what_comes_behind_a_hole_that_may_be_fil
 }
 
 #[tokio::test]
+async fn a_checkpoint_keeps_the_head_of_an_answer_whose_first_byte_has_not_come() {
+    let mut bed = Bed::new().await;
+    bed.config.checkpoint_after = Duration::ZERO;
+    bed.log.heartbeat(GATEWAY).await.unwrap();
+    let id = ExchangeId::mint();
+    let mut sequences = vec![bed.append(start(id, REQUEST)).await];
+    bed.start();
+    bed.wait_for_rank(id, Rank::Running).await;
+    let head = verbatim_proto::v1::Head {
+        leg: u32::from(Leg::ClientResponse.number()),
+        version: "HTTP/1.1".to_owned(),
+        status: Some(200),
+        at_us: 900,
+        ..Default::default()
+    };
+    let part = verbatim_proto::v1::Part { heads: vec![head], ..Default::default() };
+    let payload = verbatim_proto::encode(id, GATEWAY, envelope::Message::Part(part));
+    let gateway = GATEWAY.to_owned();
+    sequences.push(bed.append(Message { kind: MessageKind::Part, gateway, exchange: id, payload }).await);
+    wait_until(async || bed.log.messages().is_empty()).await;
+    bed.append(end(id, &sequences, true)).await;
+    bed.wait_for_rank(id, Rank::Complete).await;
+    let (_, heads) = bed.archive.get(id).await.unwrap().unwrap();
+    assert_eq!(heads.response.map(|head| head.at_us), Some(900));
+    bed.stop().await;
+}
+
+#[tokio::test]
 async fn an_error_inside_a_stream_of_status_200_is_an_upstream_error() {
     const STREAM: &str = "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"Hi\"}}]}\n\ndata: {\"error\":{\"message\":\"overloaded\",\"type\":\"server_error\"}}\n\n";
     let mut bed = Bed::new().await;
