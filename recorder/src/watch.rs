@@ -3,8 +3,9 @@
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use verbatim_core::model::Rank;
+use verbatim_core::model::{Rank, Timestamp};
 use verbatim_core::ports::{Consumer, Delivery, Liveness, OpenExchange, PortResult, PullLimit};
 
 use crate::{Ports, RecorderConfig};
@@ -14,8 +15,21 @@ const MOMENT: Duration = Duration::from_millis(100);
 /// How many starts are asked for at once.
 const BATCH: usize = 1024;
 
+/// A start that waits to be old enough.
+struct Held {
+    delivery: Delivery,
+    since: Instant,
+}
+
+impl Held {
+    /// By its id; by the time it waits where the clock was set back since.
+    fn age(&self, now: Timestamp) -> Duration {
+        now.since(self.delivery.message.exchange.time()).max(self.since.elapsed())
+    }
+}
+
 pub(crate) async fn run(config: RecorderConfig, ports: Ports, token: CancellationToken) -> PortResult<()> {
-    let mut held: VecDeque<Delivery> = VecDeque::new();
+    let mut held: VecDeque<Held> = VecDeque::new();
     while !token.is_cancelled() {
         let pause = match step(&config, &ports, &mut held).await {
             Ok(pause) => pause,
@@ -33,10 +47,12 @@ pub(crate) async fn run(config: RecorderConfig, ports: Ports, token: Cancellatio
 }
 
 /// Audits the starts that are due; tells how long to wait for the next ones.
-async fn step(config: &RecorderConfig, ports: &Ports, held: &mut VecDeque<Delivery>) -> PortResult<Duration> {
+async fn step(config: &RecorderConfig, ports: &Ports, held: &mut VecDeque<Held>) -> PortResult<Duration> {
     if held.is_empty() {
         let limit = PullLimit { messages: BATCH, bytes: 4 * 1024 * 1024, wait: Duration::from_millis(500) };
-        held.extend(ports.log.next(Consumer::Watch, limit).await?);
+        let deliveries = ports.log.next(Consumer::Watch, limit).await?;
+        let since = Instant::now();
+        held.extend(deliveries.into_iter().map(|delivery| Held { delivery, since }));
     }
     let now = ports.clock.now();
     // Behind it, ends wait for the recorder: one of them may be this start's, and what waits there keeps the log from
@@ -45,17 +61,17 @@ async fn step(config: &RecorderConfig, ports: &Ports, held: &mut VecDeque<Delive
     let mut alive: HashMap<String, bool> = HashMap::new();
     let mut due = Vec::new();
     let mut pause = Duration::ZERO;
-    while let Some(delivery) = held.front() {
-        let age = now.since(delivery.message.exchange.time());
-        let is_early = age < config.hold || delivery.sequence > read_through;
-        if is_early && is_alive(ports, &mut alive, &delivery.message.gateway).await? {
+    while let Some(first) = held.front() {
+        let age = first.age(now);
+        let is_early = age < config.hold || first.delivery.sequence > read_through;
+        if is_early && is_alive(ports, &mut alive, &first.delivery.message.gateway).await? {
             pause = config.hold.saturating_sub(age).max(MOMENT);
             break;
         }
-        due.extend(held.pop_front());
+        due.extend(held.pop_front().map(|first| first.delivery));
     }
     audit(ports, due).await?;
-    let sequences: Vec<_> = held.iter().map(|delivery| delivery.sequence).collect();
+    let sequences: Vec<_> = held.iter().map(|held| held.delivery.sequence).collect();
     ports.log.progress(Consumer::Watch, &sequences).await?;
     // A gateway may die while its starts are held: look again soon.
     Ok(pause.min(Duration::from_secs(1)))

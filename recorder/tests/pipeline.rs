@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use support::{ANSWER, Bed, GATEWAY, REQUEST, end, end_with, part, plain_end, start, summary, wait_until};
 use verbatim_core::model::{ExchangeId, Integrity, Leg, Outcome, Provenance, Rank};
-use verbatim_core::ports::{Archive, CaptureLog, Message, MessageKind};
+use verbatim_core::ports::{Archive, CaptureLog, Clock, Message, MessageKind, SystemClock};
 use verbatim_proto::v1::{End, LegSummary, envelope};
 use verbatim_proto::{decode, delta_encode, piece};
 use verbatim_recorder::Ports;
@@ -309,6 +309,19 @@ async fn a_checkpoint_keeps_the_head_of_an_answer_whose_first_byte_has_not_come(
     bed.wait_for_rank(id, Rank::Complete).await;
     let (_, heads) = bed.archive.get(id).await.unwrap().unwrap();
     assert_eq!(heads.response.map(|head| head.at_us), Some(900));
+    bed.stop().await;
+}
+
+#[tokio::test]
+async fn a_start_from_before_the_clock_was_set_back_is_not_held_until_the_clock_is_there_again() {
+    let mut bed = Bed::new().await;
+    bed.config.hold = Duration::from_millis(50);
+    bed.log.heartbeat(GATEWAY).await.unwrap();
+    let later = SystemClock.now().plus(Duration::from_secs(3600));
+    let id = ExchangeId::lowest_at(later);
+    bed.append(start(id, REQUEST)).await;
+    bed.start();
+    wait_until(async || !bed.archive.open_exchanges(None, 10).await.unwrap().is_empty()).await;
     bed.stop().await;
 }
 
