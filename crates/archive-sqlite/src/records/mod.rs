@@ -51,7 +51,12 @@ impl Numbers {
         let next = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, i64>(0)).map(AtomicI64::new);
         Ok(Self {
             detail: next("SELECT coalesce(max(number), 0) + 1 FROM exchange_detail")?,
-            outbox: next(&format!("SELECT max(coalesce(max(number), 0) + 1, {}) FROM outbox", outbox::LIVE))?,
+            // One that was set aside keeps its number.
+            outbox: next(&format!(
+                "SELECT max(coalesce(max(number), 0) + 1, {}) FROM \
+                 (SELECT number FROM outbox UNION ALL SELECT number FROM outbox_failed)",
+                outbox::LIVE
+            ))?,
         })
     }
 

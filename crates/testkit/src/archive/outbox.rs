@@ -95,6 +95,16 @@ pub async fn what_is_set_aside_is_counted_and_not_handed_out(world: MakeArchiveW
     assert_eq!(ids(&left), [entries[0].id, entries[2].id]);
     let health = archive.health().await.unwrap();
     assert_eq!((health.outbox, health.outbox_failed), (2, 1));
+    // Nor is it overwritten by one of a later start.
+    archive.settle_outbox(&numbers(&left)).await.unwrap();
+    drop(archive);
+    world.close().await;
+    let archive = world.open().await;
+    stored(&*archive, 3).await;
+    for entry in archive.claim_outbox(10).await.unwrap() {
+        archive.set_aside_outbox(entry.number, "odd").await.unwrap();
+    }
+    assert_eq!(archive.health().await.unwrap().outbox_failed, 4);
     world.close().await;
 }
 
