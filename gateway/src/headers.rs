@@ -22,10 +22,12 @@ const PROXY_AUTHORIZATION: HeaderName = HeaderName::from_static("proxy-authoriza
 const PROXY_AUTHENTICATE: HeaderName = HeaderName::from_static("proxy-authenticate");
 const OURS: &str = "x-verbatim-";
 
-/// Whether a request asks to leave HTTP, and for what.
+/// Whether a request asks to leave HTTP, and for what. A wish for HTTP/2 in clear is no wish to leave: RFC 9113
+/// (section 3.1) gave it up, clients such as Java's send it with every first request, and a provider that granted it
+/// would take further requests that nobody here has looked at.
 pub(crate) fn upgrade(headers: &HeaderMap) -> Option<&HeaderValue> {
     let asked = headers.get_all(CONNECTION).iter().any(|value| has_token(value, "upgrade"));
-    headers.get(UPGRADE).filter(|_| asked)
+    headers.get(UPGRADE).filter(|protocol| asked && !has_token(protocol, "h2c"))
 }
 
 /// Takes off a request what does not go on to the provider. `Host` is set anew from the provider's URL, and an
@@ -154,6 +156,9 @@ mod tests {
     #[test]
     fn an_upgrade_counts_only_where_connection_names_it() {
         assert!(upgrade(&headers(&[("upgrade", "websocket")])).is_none());
+        assert!(
+            upgrade(&headers(&[("upgrade", "H2C"), ("connection", "Upgrade, HTTP2-Settings")])).is_none()
+        );
         assert!(
             upgrade(&headers(&[("upgrade", "websocket"), ("connection", "Keep-Alive, Upgrade")])).is_some()
         );

@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use http::{Method, Request, Response, StatusCode, Uri, Version};
+use http_body::Body as _;
 use hyper::body::Incoming;
 use tokio::time::timeout;
 use verbatim_core::model::{Attempt, Outcome, RecordMode};
@@ -57,7 +58,9 @@ impl Relay {
         if let Route::Own(endpoint) = route {
             return self.own(endpoint, method);
         }
-        let upgrade = headers::upgrade(request.headers()).cloned();
+        // Nothing leaves HTTP before its body is through: with a body it is a call like any other (RFC 9110,
+        // section 7.8, lets a server pass over the wish).
+        let upgrade = headers::upgrade(request.headers()).filter(|_| request.body().is_end_stream()).cloned();
         let leaves = upgrade.is_some().then(|| hyper::upgrade::on(&mut request));
         let in_flight = InFlight::new(Arc::clone(&self.gauges));
         let (head, body) = request.into_parts();

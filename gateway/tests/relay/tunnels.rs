@@ -106,3 +106,24 @@ async fn a_provider_that_does_not_switch_answers_as_ever() {
     assert_eq!((answer.status, answer.body.len()), (200, 10));
     assert_eq!(rig.record().await.outcome(), Outcome::Completed);
 }
+
+#[tokio::test]
+async fn a_body_passes_whatever_protocol_its_sender_would_rather_speak() {
+    let rig = Rig::start().await;
+    for (id, upgrade) in [("h2c", "h2c"), ("other", "other")] {
+        let mut connection = Connection::open(rig.address).await;
+        let body = r#"{"model":"m","messages":[]}"#;
+        let request = format!(
+            "POST /v1/chat/completions HTTP/1.1\r\nhost: m\r\nconnection: Upgrade, HTTP2-Settings\r\n\
+             upgrade: {upgrade}\r\nhttp2-settings: AAMAAABk\r\nx-mock-id: {id}\r\n\
+             content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        connection.send(request).await;
+        let entry = soon(rig.mock.ledger().wait_for_id(id)).await;
+        assert_eq!(entry.request.blake3, Digest::of(body.as_bytes()), "{upgrade}");
+        assert_eq!(entry.request_headers.get("upgrade"), None, "{upgrade}");
+        assert_eq!(entry.request_headers.get("http2-settings"), None, "{upgrade}");
+        assert_eq!(rig.record().await.request, body.as_bytes(), "{upgrade}");
+    }
+}
