@@ -1,6 +1,6 @@
 //! Which headers pass: all but those of one hop (RFC 9110 section 7.6.1) and our own.
 
-use http::header::{CONNECTION, EXPECT, HOST, TE, TRAILER, TRANSFER_ENCODING, UPGRADE};
+use http::header::{CONNECTION, COOKIE, EXPECT, HOST, TE, TRAILER, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 /// Names the exchange in its answer.
@@ -21,6 +21,8 @@ const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection")
 const PROXY_AUTHORIZATION: HeaderName = HeaderName::from_static("proxy-authorization");
 const PROXY_AUTHENTICATE: HeaderName = HeaderName::from_static("proxy-authenticate");
 const OURS: &str = "x-verbatim-";
+/// The dashboard's cookies begin so.
+const OUR_COOKIES: &str = "verbatim_";
 
 /// Whether a request asks to leave HTTP, and for what. A wish for HTTP/2 in clear is no wish to leave: RFC 9113
 /// (section 3.1) gave it up, clients such as Java's send it with every first request, and a provider that granted it
@@ -55,6 +57,34 @@ fn strip_ours(headers: &mut HeaderMap) {
         for name in names {
             headers.remove(name);
         }
+    }
+    strip_our_cookies(headers);
+}
+
+/// Browsers tell ports apart no more than paths: they send the dashboard's cookies to a relay on the same host, and
+/// who has them reads every record.
+fn strip_our_cookies(headers: &mut HeaderMap) {
+    let ours = |pair: &[u8]| pair.trim_ascii().starts_with(OUR_COOKIES.as_bytes());
+    let pairs = |value: &HeaderValue| value.as_bytes().split(|byte| *byte == b';').any(ours);
+    if !headers.get_all(COOKIE).iter().any(pairs) {
+        return;
+    }
+    let kept: Vec<HeaderValue> = headers
+        .get_all(COOKIE)
+        .iter()
+        .filter_map(|value| {
+            let kept: Vec<_> = value
+                .as_bytes()
+                .split(|byte| *byte == b';')
+                .filter(|pair| !ours(pair))
+                .map(<[u8]>::trim_ascii)
+                .collect();
+            HeaderValue::from_bytes(&kept.join(&b"; "[..])).ok().filter(|value| !value.is_empty())
+        })
+        .collect();
+    headers.remove(COOKIE);
+    for value in kept {
+        headers.append(COOKIE, value);
     }
 }
 
@@ -128,6 +158,20 @@ mod tests {
             left(&request),
             [("accept", "a"), ("accept", "b"), ("accept-encoding", "gzip"), ("x-title", "app")]
         );
+    }
+
+    #[test]
+    fn the_dashboards_cookies_stay_here_and_others_pass() {
+        let stripped = |cookies: &[&'static str]| {
+            let mut request: HeaderMap =
+                cookies.iter().map(|value| (COOKIE, HeaderValue::from_static(value))).collect();
+            strip_request(&mut request);
+            request.get_all(COOKIE).iter().map(|value| value.to_str().unwrap().to_owned()).collect::<Vec<_>>()
+        };
+        assert_eq!(stripped(&["a=1; verbatim_session=9.8.7; b=2"]), ["a=1; b=2"]);
+        assert_eq!(stripped(&["a=1", "verbatim_session=9.8.7", "b=2"]), ["a=1", "b=2"]);
+        assert_eq!(stripped(&["verbatim_session=9.8.7;verbatim_lang=en"]), [""; 0]);
+        assert_eq!(stripped(&["a=1;b=2 ;c=verbatim_"]), ["a=1;b=2 ;c=verbatim_"], "untouched");
     }
 
     #[test]
