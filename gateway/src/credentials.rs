@@ -2,7 +2,8 @@
 
 use std::borrow::Cow;
 
-use http::header::AUTHORIZATION;
+use http::header::{AUTHORIZATION, HOST, ORIGIN};
+use http::uri::Authority;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use percent_encoding::percent_decode_str;
 use verbatim_core::model::ProviderDialect;
@@ -32,6 +33,19 @@ pub(crate) enum CredentialError {
     /// It brought none.
     #[error("no credential came with the call, and this gateway lends none: send the provider's API key")]
     Missing,
+    /// It brought none, and a web page made it.
+    #[error(
+        "no credential came with the call, and the stored one is not lent to web pages: send the provider's API key, \
+         or add the page's origin to gateway.cors_origins"
+    )]
+    Page,
+    /// It brought none, and asked for a name that a web page may have pointed here.
+    #[error(
+        "no credential came with the call, and the stored one is lent only to who calls by 127.0.0.1, localhost or \
+         another local name: use one of these, send the provider's API key, or list the proxy in between in \
+         gateway.trusted_proxies"
+    )]
+    Name,
 }
 
 /// The credential that came with a call, wherever a provider's SDK puts it.
@@ -49,11 +63,38 @@ pub(crate) fn of_caller<'a>(headers: &'a HeaderMap, query: Option<&'a str>) -> O
         })
 }
 
+/// Whether the stored credential may stand in for the one that did not come, as far as the way tells by which the call
+/// came: any page in a browser on this machine reaches a loopback address, and would spend and read with it.
+/// `page_may` says that web pages like this one are configured to call, `by_name` that any host's name will do.
+pub(crate) fn lendable(headers: &HeaderMap, page_may: bool, by_name: bool) -> Result<(), CredentialError> {
+    if page_may {
+        return Ok(());
+    }
+    let from_elsewhere = |value: &HeaderValue| matches!(value.as_bytes(), b"cross-site" | b"same-site");
+    if headers.contains_key(ORIGIN) || headers.get("sec-fetch-site").is_some_and(from_elsewhere) {
+        return Err(CredentialError::Page);
+    }
+    // A page that reads what it calls by its own name says no origin (DNS rebinding).
+    let host = headers.get(HOST).and_then(|host| host.to_str().ok()?.parse::<Authority>().ok());
+    if by_name || host.is_none_or(|host| is_local(host.host())) { Ok(()) } else { Err(CredentialError::Name) }
+}
+
+/// Whether this is an address, or a name that nobody can register in the public name system: without a dot, or under a
+/// domain that is kept for such (RFC 6761, RFC 6762; ICANN's `internal`).
+fn is_local(host: &str) -> bool {
+    let host = host.trim_end_matches('.').to_ascii_lowercase();
+    host.starts_with('[')
+        || host.parse::<std::net::Ipv4Addr>().is_ok()
+        || !host.contains('.')
+        || [".localhost", ".local", ".internal"].iter().any(|domain| host.ends_with(domain))
+}
+
 /// Checks that a call may go on, and puts the provider's stored credential where the caller's is missing.
 pub(crate) fn settle(
     policy: Policy,
     provider: &Provider,
     has_own: bool,
+    lendable: Result<(), CredentialError>,
     headers: &mut HeaderMap,
 ) -> Result<(), CredentialError> {
     if has_own {
@@ -63,6 +104,7 @@ pub(crate) fn settle(
         return if policy.allow_passthrough { Ok(()) } else { Err(CredentialError::Missing) };
     }
     if let Some(key) = &provider.api_key {
+        lendable?;
         let (name, value) = stored(provider, key.expose());
         if let Ok(mut value) = HeaderValue::try_from(value) {
             value.set_sensitive(true);
@@ -94,7 +136,7 @@ mod tests {
 
     fn sent(policy: Policy, name: &str, has_own: bool) -> Result<Vec<(String, String)>, CredentialError> {
         let mut headers = HeaderMap::new();
-        settle(policy, &provider(name), has_own, &mut headers)?;
+        settle(policy, &provider(name), has_own, Ok(()), &mut headers)?;
         let pair = |(name, value): (&HeaderName, &HeaderValue)| {
             (name.to_string(), value.to_str().unwrap().to_owned())
         };
@@ -112,6 +154,31 @@ mod tests {
         assert_eq!(sent(lending, "openai", false), pair("authorization", "Bearer stored"));
         assert_eq!(sent(lending, "anthropic", false), pair("x-api-key", "stored"));
         assert_eq!(sent(lending, "gemini", false), pair("x-goog-api-key", "stored"));
+    }
+
+    #[test]
+    fn a_stored_credential_is_lent_to_no_page_that_is_not_configured() {
+        let ask = |pairs: &[(&'static str, &'static str)], page_may, by_name| {
+            let pair = |(name, value): &(&'static str, &'static str)| {
+                (HeaderName::from_static(name), HeaderValue::from_static(value))
+            };
+            lendable(&pairs.iter().map(pair).collect(), page_may, by_name)
+        };
+        let page = [("host", "127.0.0.1:8080"), ("origin", "https://evil.example")];
+        assert_eq!(ask(&page, false, false), Err(CredentialError::Page));
+        assert_eq!(ask(&page, true, false), Ok(()));
+        let link = [("host", "127.0.0.1:8080"), ("sec-fetch-site", "cross-site")];
+        assert_eq!(ask(&link, false, false), Err(CredentialError::Page));
+        for name in ["evil.example:8080", "127.0.0.1.evil.example", "local.evil.example", "evil.example."] {
+            assert_eq!(ask(&[("host", name)], false, false), Err(CredentialError::Name), "{name}");
+            assert_eq!(ask(&[("host", name)], false, true), Ok(()), "{name}");
+        }
+        for name in
+            ["127.0.0.1:8080", "localhost", "[::1]:8080", "verbatim:8080", "host.docker.internal:8080"]
+        {
+            assert_eq!(ask(&[("host", name)], false, false), Ok(()), "{name}");
+        }
+        assert_eq!(ask(&[], false, false), Ok(()));
     }
 
     #[test]

@@ -100,6 +100,7 @@ impl Gateway {
                 allow_passthrough: config.allow_passthrough_keys,
                 default_key: config.default_key,
             },
+            on_loopback: local_addr.ip().to_canonical().is_loopback(),
             cors: config.cors.clone(),
             timeouts: config.timeouts,
             trusted_proxies: config.trusted_proxies.clone(),

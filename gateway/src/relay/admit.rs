@@ -9,7 +9,7 @@ use verbatim_core::model::{ProviderDialect, RecordMode, UnknownWord};
 
 use super::answer::Refusal;
 use super::begin::Beginning;
-use super::{Peer, Relay};
+use super::{Peer, Relay, cors};
 use crate::capture::Call;
 use crate::config::Provider;
 use crate::route::{Forward, Route, guess_dialect};
@@ -83,10 +83,15 @@ impl Relay {
             Ok(way) => way,
             Err(Astray { refusal, .. }) => return Err(Box::new(Refused { call, dialect, refusal })),
         };
+        let address = peer.address.to_canonical();
         let Parts { method, uri: asked, version, mut headers, .. } = head;
         let has_own = credentials::of_caller(&headers, asked.query()).is_some();
+        let page_may = cors::allowed(&self.cors, &headers).is_some();
+        let by_name =
+            !self.on_loopback || self.trusted_proxies.iter().any(|network| network.contains(address));
+        let lendable = credentials::lendable(&headers, page_may, by_name);
         headers::strip_request(&mut headers);
-        if let Err(error) = credentials::settle(self.policy, &provider, has_own, &mut headers) {
+        if let Err(error) = credentials::settle(self.policy, &provider, has_own, lendable, &mut headers) {
             let refusal = Refusal::refused(StatusCode::UNAUTHORIZED, &error);
             return Err(Box::new(Refused { call, dialect, refusal }));
         }

@@ -43,6 +43,8 @@ pub(crate) struct Relay {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) capture: CaptureMode,
     pub(crate) policy: Policy,
+    /// Whether only this machine reaches it.
+    pub(crate) on_loopback: bool,
     pub(crate) cors: Cors,
     pub(crate) timeouts: Timeouts,
     pub(crate) trusted_proxies: Vec<Network>,

@@ -119,6 +119,17 @@ async fn stored_credentials_are_lent_only_where_configured() {
         assert_eq!(entry.request_headers.get("authorization"), expected);
         assert_eq!(entry.request_headers.get("x-team"), Some("blue"));
     }
+    let rig = with(true, true).await;
+    for page in [
+        &[("origin", "https://evil.example")][..],
+        &[("sec-fetch-site", "cross-site")],
+        &[("host", "evil.example:8080")],
+    ] {
+        let answer = post(rig.address, "/v1/chat/completions", page, CHAT.as_bytes()).await;
+        assert_eq!(answer.status, 401, "{page:?}");
+        assert_eq!(rig.record().await.outcome(), Outcome::Refused);
+    }
+    assert_eq!(rig.mock.ledger().totals().begun, 0);
     let rig = with(true, false).await;
     let own = [("authorization", "Bearer own")];
     let answer = post(rig.address, "/v1/chat/completions", &own, CHAT.as_bytes()).await;

@@ -175,9 +175,12 @@ impl Connection {
     }
 }
 
-/// A request's head; with a length where it has a body.
+/// A request's head; with a length where it has a body, and with a local host where none is given.
 pub(crate) fn head(method: &str, path: &str, headers: &[(&str, &str)], length: Option<usize>) -> String {
-    let mut head = format!("{method} {path} HTTP/1.1\r\nhost: relay.example\r\n");
+    let mut head = format!("{method} {path} HTTP/1.1\r\n");
+    if !headers.iter().any(|(name, _)| *name == "host") {
+        head.push_str("host: localhost\r\n");
+    }
     for (name, value) in headers {
         head.push_str(&format!("{name}: {value}\r\n"));
     }
