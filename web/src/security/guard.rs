@@ -25,7 +25,9 @@ pub(crate) async fn guard(State(app): State<Shared>, request: Request, next: Nex
         )
         .into_response();
     }
-    if !origin::is_own_origin(request.method(), request.headers(), own) {
+    if !origin::is_own_origin(request.method(), request.headers(), own)
+        || origin::is_for_another_site(request.headers())
+    {
         return ApiError::Forbidden("this request was made by a page of another site".to_owned())
             .into_response();
     }

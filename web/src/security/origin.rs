@@ -41,6 +41,15 @@ pub(crate) fn is_own_origin(method: &Method, headers: &HeaderMap, public_url: Op
     matches!(site, None | Some("same-origin" | "none"))
 }
 
+/// Whether a page of another site has a reader's browser fetch this, as a script, picture, frame or in the background.
+/// It could not read the answer, but how long that takes tells it what is found here. To follow a link is no such
+/// thing. Browsers say it themselves (W3C Fetch Metadata); programs don't.
+pub(crate) fn is_for_another_site(headers: &HeaderMap) -> bool {
+    let word = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let from_elsewhere = matches!(word("sec-fetch-site"), Some("cross-site" | "same-site"));
+    from_elsewhere && (word("sec-fetch-mode"), word("sec-fetch-dest")) != (Some("navigate"), Some("document"))
+}
+
 #[cfg(test)]
 mod tests {
     use http::HeaderValue;
@@ -75,5 +84,22 @@ mod tests {
         assert!(!ask(&[("host", "localhost:8081"), ("sec-fetch-site", "cross-site")]));
         assert!(ask(&[("host", "localhost:8081")]));
         assert!(is_own_origin(&Method::GET, &headers(&[("origin", "http://evil.example")]), None));
+    }
+    #[test]
+    fn a_page_elsewhere_may_link_here_but_fetch_nothing() {
+        let ask = |site: &'static str, mode: &'static str, dest: &'static str| {
+            is_for_another_site(&headers(&[
+                ("sec-fetch-site", site),
+                ("sec-fetch-mode", mode),
+                ("sec-fetch-dest", dest),
+            ]))
+        };
+        assert!(ask("cross-site", "no-cors", "image"));
+        assert!(ask("same-site", "cors", "empty"));
+        assert!(ask("cross-site", "navigate", "iframe"));
+        assert!(!ask("cross-site", "navigate", "document"));
+        assert!(!ask("same-origin", "cors", "empty"));
+        assert!(!ask("none", "navigate", "document"));
+        assert!(!is_for_another_site(&HeaderMap::new()));
     }
 }

@@ -186,3 +186,20 @@ async fn a_port_that_is_taken_is_named() {
     let Err(error) = refused else { panic!("bound twice") };
     assert!(error.to_string().contains(&taken.to_string()), "{error}");
 }
+
+#[tokio::test]
+async fn a_page_of_another_site_can_link_to_the_dashboard_but_not_measure_it() {
+    let site = Site::new().await;
+    let from =
+        |site, mode, dest| [("sec-fetch-site", site), ("sec-fetch-mode", mode), ("sec-fetch-dest", dest)];
+    for path in ["/api/v1/exchanges?q=secret", "/exchanges?q=secret", "/api/v1/live"] {
+        for (mode, dest) in [("no-cors", "image"), ("cors", "empty"), ("navigate", "iframe")] {
+            assert_eq!(site.get_with(path, &from("cross-site", mode, dest)).await.status(), 403, "{path}");
+            assert_eq!(site.get_with(path, &from("same-site", mode, dest)).await.status(), 403, "{path}");
+        }
+    }
+    let link = from("cross-site", "navigate", "document");
+    assert_eq!(site.get_with("/exchanges?q=secret", &link).await.status(), 200);
+    let own = from("same-origin", "cors", "empty");
+    assert_eq!(site.get_with("/api/v1/exchanges?q=secret", &own).await.status(), 200);
+}
