@@ -111,16 +111,19 @@ pub(crate) fn caller_address(app: &App, headers: &HeaderMap, extensions: &Extens
     if !trusted(&peer) {
         return peer;
     }
-    // Each proxy appends whom it heard from; the last one that is not trusted is as far as can be believed.
-    headers
-        .get_all("x-forwarded-for")
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .filter_map(|address| address.trim().parse::<IpAddr>().ok())
-        .map(|address| address.to_canonical())
-        .rfind(|address| !trusted(address))
-        .unwrap_or(peer)
+    // Each proxy appends whom it heard from; the last one that is not trusted is as far as can be believed. What
+    // stands before something that is no address was not written by a proxy that is known.
+    let lists: Vec<_> =
+        headers.get_all("x-forwarded-for").iter().filter_map(|value| value.to_str().ok()).collect();
+    let mut last = peer;
+    for hop in lists.iter().rev().flat_map(|list| list.rsplit(',')) {
+        let Ok(address) = hop.trim().parse::<IpAddr>() else { break };
+        last = address.to_canonical();
+        if !trusted(&last) {
+            break;
+        }
+    }
+    last
 }
 
 #[cfg(test)]

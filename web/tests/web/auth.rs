@@ -140,6 +140,11 @@ async fn behind_a_trusted_proxy_each_client_is_slowed_down_by_itself() {
     }
     assert_eq!(ask("Bearer open sesame", "198.51.100.77, 203.0.113.9").await, 429);
     assert_eq!(ask("Bearer open sesame", "203.0.113.10").await, 200);
+    // What stands before something that is no address may have been written by the guesser.
+    for forged in ["198.51.100.1", "198.51.100.2", "198.51.100.3", "198.51.100.4", "198.51.100.5"] {
+        assert_eq!(ask("Bearer guess", &format!("{forged}, unknown")).await, 401);
+    }
+    assert_eq!(ask("Bearer open sesame", "198.51.100.6, unknown").await, 429);
 }
 
 #[tokio::test]
