@@ -92,7 +92,14 @@ impl DataDir {
         let unwritable = |error| DataDirError::Unwritable { path: self.root.clone(), error };
         // Records hold what people say to their models: nobody else's business.
         DirBuilder::new().recursive(true).mode(0o700).create(&self.root).map_err(unwritable)?;
-        self.take_existing()
+        let held = self.take_existing()?;
+        // Where the directory itself was made by somebody else, others may be able to enter it.
+        let directory = &held.directory;
+        for inside in [directory.log(), directory.spool(), directory.archive(), directory.index()] {
+            let made = DirBuilder::new().recursive(true).mode(0o700).create(&inside);
+            made.map_err(|error| DataDirError::Unwritable { path: inside, error })?;
+        }
+        Ok(held)
     }
 
     /// Takes one that is there already.
@@ -164,6 +171,17 @@ mod tests {
         held.secret().unwrap();
         assert_eq!(mode(held.directory.root()), 0o700);
         assert_eq!(mode(&held.directory.root().join("secret")), 0o600);
+    }
+
+    #[test]
+    fn what_is_recorded_is_for_its_owner_alone_in_a_directory_that_was_there_before_too() {
+        let parent = tempfile::tempdir().unwrap();
+        fs::set_permissions(parent.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        let held = DataDir::at(parent.path()).take().unwrap();
+        let directory = &held.directory;
+        for inside in [directory.log(), directory.spool(), directory.archive(), directory.index()] {
+            assert_eq!(mode(&inside), 0o700, "{}", inside.display());
+        }
     }
 
     #[test]
