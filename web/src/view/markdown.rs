@@ -4,16 +4,44 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::LazyLock;
 
-use pulldown_cmark::{CowStr, Event, LinkType, Options, Parser, Tag, TagEnd, html};
+use pulldown_cmark::{CodeBlockKind, CowStr, Event, LinkType, Options, Parser, Tag, TagEnd, html};
+
+/// Quotes and lists nest so deep at most. The sanitiser takes time by the square of it, and nobody reads such text as
+/// anything but what it is.
+const DEEPEST: usize = 50;
 
 /// HTML that may stand in a page as it is.
 pub(crate) fn render(text: &str) -> String {
     let options = Options::ENABLE_TABLES | Options::ENABLE_STRIKETHROUGH | Options::ENABLE_TASKLISTS;
     let mut links = Vec::new();
-    let events = Parser::new_ext(text, options).flat_map(|event| harmless(event, &mut links));
     let mut out = String::with_capacity(text.len() * 3 / 2);
-    html::push_html(&mut out, events);
+    if is_too_deep(Parser::new_ext(text, options)) {
+        let block = Tag::CodeBlock(CodeBlockKind::Indented);
+        let end = block.to_end();
+        html::push_html(
+            &mut out,
+            [Event::Start(block), Event::Text(text.into()), Event::End(end)].into_iter(),
+        );
+    } else {
+        let events = Parser::new_ext(text, options).flat_map(|event| harmless(event, &mut links));
+        html::push_html(&mut out, events);
+    }
     SANITISER.clean(&out).to_string()
+}
+
+fn is_too_deep<'a>(events: impl Iterator<Item = Event<'a>>) -> bool {
+    let mut depth = 0_usize;
+    for event in events {
+        match event {
+            Event::Start(_) => depth += 1,
+            Event::End(_) => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if depth > DEEPEST {
+            return true;
+        }
+    }
+    false
 }
 
 fn harmless<'a>(event: Event<'a>, images: &mut Vec<CowStr<'a>>) -> Vec<Event<'a>> {
@@ -123,6 +151,19 @@ mod tests {
         for part in ["<h1>Title</h1>", "<em>a</em>", "<code>c</code>", "<td>2</td>", "<ol>"] {
             assert!(html.contains(part), "{part} in {html}");
         }
+    }
+
+    #[test]
+    fn what_nests_deeper_than_anybody_writes_is_shown_as_it_is() {
+        for marker in [">", "> ", "1. ", "- "] {
+            let html = render(&marker.repeat(2_000));
+            assert!(
+                html.starts_with("<pre><code>") && html.len() < 10_000 + marker.len() * 8_000,
+                "{marker}"
+            );
+            assert!(!html.contains("<blockquote>") && !html.contains("<li>"), "{marker}");
+        }
+        assert!(render(&"> ".repeat(10)).contains("<blockquote>"));
     }
 
     #[test]
