@@ -30,8 +30,7 @@ pub(crate) fn call_again(
     body: &Bytes,
 ) -> CallAgain {
     let variable = variable(exchange);
-    let body =
-        std::str::from_utf8(body).ok().map(|text| (text, text.len() <= INLINE && !text.contains('\0')));
+    let body = std::str::from_utf8(body).ok().map(|text| (text, text.len() <= INLINE && is_pasteable(text)));
     let body_apart = !matches!(body, Some((_, true)));
     let path = with_placeholders(&exchange.path, &variable);
     let headers: Vec<(String, Value)> = headers
@@ -47,6 +46,12 @@ pub(crate) fn call_again(
         python: python(exchange, &url, &headers, inline, &file),
         body_apart,
     }
+}
+
+/// Whether a terminal takes this as text. Another control character could end the paste (`ESC [ 201 ~`), and what
+/// follows would be typed.
+fn is_pasteable(text: &str) -> bool {
+    !text.chars().any(|letter| letter.is_control() && !matches!(letter, '\n' | '\r' | '\t'))
 }
 
 /// The variable that usually holds the key.
@@ -251,6 +256,15 @@ mod tests {
         assert!(again.curl.contains(r"--data-raw 'it'\''s $HOME; rm -rf / '\''\'\'''\'' "), "{}", again.curl);
         assert!(again.curl.contains(r#"-H 'x-a: `id` $(id) '\''"'"#), "{}", again.curl);
         assert!(again.python.contains(r#"\"x\""#));
+    }
+
+    #[test]
+    fn a_body_that_could_end_a_paste_is_a_file() {
+        for body in ["{}\u{1b}[201~\u{3}id\n", "\u{9b}201~", "\0"] {
+            let again = again("/v1/x", &[], body);
+            assert!(again.body_apart && again.curl.contains("--data-binary @"), "{again:?}");
+        }
+        assert!(!again("/v1/x", &[], "{\r\n\t}").body_apart);
     }
 
     #[test]
