@@ -20,7 +20,7 @@ use crate::health::{Gauges, HealthHandle};
 use crate::heartbeat;
 use crate::metrics::PipelineMetrics;
 use crate::publish::{Publisher, PublisherConfig};
-use crate::redact::Redactor;
+use crate::redact::{BodyKeys, Redactor};
 use crate::relay::Relay;
 use crate::route::Routes;
 use crate::spool::{Replayer, ReplayerConfig, SpoolIndex, watch_disk};
@@ -72,6 +72,7 @@ pub struct Gateway {
     relay: Arc<Relay>,
     ports: Ports,
     config: GatewayConfig,
+    body_keys: Arc<BodyKeys>,
     hard_stop: CancellationToken,
     tasks: TaskTracker,
 }
@@ -80,6 +81,7 @@ impl Gateway {
     /// Checks the configuration and opens the socket. Callers that connect from now on wait until it runs.
     pub async fn bind(config: GatewayConfig, ports: Ports) -> Result<Self, GatewayError> {
         config.validate()?;
+        let body_keys = Arc::new(BodyKeys::new(&config.redaction)?);
         let address = config.listen;
         let bind = |error| GatewayError::Bind { address, error };
         let listener = TcpListener::bind(address).await.map_err(bind)?;
@@ -107,7 +109,7 @@ impl Gateway {
             tunnels: tasks.clone(),
             hard_stop: hard_stop.clone(),
         });
-        Ok(Self { listener, local_addr, gauges, relay, ports, config, hard_stop, tasks })
+        Ok(Self { listener, local_addr, gauges, relay, ports, config, body_keys, hard_stop, tasks })
     }
 
     /// Where it listens.
@@ -193,6 +195,7 @@ impl Pipeline {
         let spool_index = Arc::<SpoolIndex>::default();
         let publisher = Publisher::new(PublisherConfig {
             gateway: Arc::clone(name),
+            body_keys: Arc::clone(&gateway.body_keys),
             queue: Arc::clone(&relay.queue),
             gauges: Arc::clone(gauges),
             log: Arc::clone(&ports.log),

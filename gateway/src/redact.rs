@@ -1,5 +1,12 @@
-//! What a record does not show: credentials stand in it as keyed hashes, so that equal ones can be told to be
-//! equal. What is forwarded never changes.
+//! What a record does not show. Credentials in heads stand in it as keyed hashes, so that equal ones can be told to be
+//! equal; those in bodies under a mask of their own length. What is forwarded never changes.
+
+mod body;
+mod form;
+mod json;
+mod keys;
+mod mask;
+mod spelling;
 
 use std::borrow::Cow;
 
@@ -9,11 +16,14 @@ use percent_encoding::percent_decode_str;
 use crate::capture::HeadBytes;
 use crate::config::{Redaction, Secret};
 
+pub(crate) use body::BodyRedactor;
+pub(crate) use keys::BodyKeys;
+
 const MARK: &str = "redacted:";
 /// What OpenAI's realtime clients put before a key among the WebSocket protocols.
 const PROTOCOL_KEYS: [&str; 2] = ["openai-insecure-api-key.", "openai-ephemeral-user-token."];
 
-/// Hides credentials from records.
+/// Hides credentials in recorded heads.
 #[derive(Debug)]
 pub(crate) struct Redactor {
     key: Secret<[u8; 32]>,
@@ -142,7 +152,8 @@ mod tests {
     use super::*;
 
     fn redactor() -> Redactor {
-        let more = Redaction { headers: vec!["X-Team-Secret".to_owned()], query: vec!["Pin".to_owned()] };
+        let (headers, query) = (vec!["X-Team-Secret".to_owned()], vec!["Pin".to_owned()]);
+        let more = Redaction { headers, query, ..Redaction::default() };
         Redactor::new(Secret::new([7; 32]), &more)
     }
 

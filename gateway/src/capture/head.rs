@@ -30,6 +30,21 @@ impl HeadBytes {
         self.0.capacity()
     }
 
+    /// The value of the first header of this name, which is written in lower case.
+    pub(crate) fn get(&self, name: &[u8]) -> Option<&[u8]> {
+        let mut rest = self.0.as_slice();
+        while let Some((lengths, after)) = rest.split_first_chunk::<6>() {
+            let [n0, n1, v0, v1, v2, v3] = *lengths;
+            let (this, after) = after.split_at_checked(usize::from(u16::from_le_bytes([n0, n1])))?;
+            let (value, after) = after.split_at_checked(u32::from_le_bytes([v0, v1, v2, v3]) as usize)?;
+            if this == name {
+                return Some(value);
+            }
+            rest = after;
+        }
+        None
+    }
+
     /// The headers as they are written.
     pub(crate) fn into_headers(self) -> Vec<Header> {
         let mut rest = Bytes::from(self.0);
@@ -54,6 +69,8 @@ mod tests {
         let mut head = HeadBytes::with_capacity(1);
         let list: [(&str, &[u8]); 3] = [("b", b"\xff\x00"), ("a", b""), ("b", b"2")];
         list.iter().for_each(|(name, value)| head.push(name, value));
+        assert_eq!(head.get(b"b"), Some(b"\xff\x00".as_slice()));
+        assert_eq!((head.get(b"a"), head.get(b"c")), (Some(b"".as_slice()), None));
         let headers = head.into_headers();
         let read: Vec<_> =
             headers.iter().map(|header| (header.name.as_str(), header.value.as_ref())).collect();

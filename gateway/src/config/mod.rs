@@ -17,6 +17,9 @@ pub use network::{Network, NetworkError};
 pub use provider::Provider;
 pub use secret::Secret;
 
+/// A key in a body that is hidden is at most so long.
+const BODY_KEY: usize = 64;
+
 /// What recording may cost a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum CaptureMode {
@@ -46,6 +49,23 @@ pub struct Redaction {
     pub headers: Vec<String>,
     /// Names of query parameters.
     pub query: Vec<String>,
+    /// Keys of JSON objects and form fields: at most 64 letters, digits, `_`, `-` and `.` each, compared as they are.
+    pub body: Vec<String>,
+}
+
+impl Redaction {
+    /// A key in a body is made of bytes that JSON spells in two ways only: as they are, and as `\u00..`.
+    fn validate(&self) -> Result<(), ConfigError> {
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte);
+        let is_key = |key: &&String| (1..=BODY_KEY).contains(&key.len()) && key.bytes().all(is_plain);
+        match self.body.iter().find(|key| !is_key(key)) {
+            None => Ok(()),
+            Some(key) => {
+                let expected = format!("a key of at most {BODY_KEY} letters, digits, `_`, `-` and `.`");
+                Err(ConfigError::new("redaction.body", key, expected))
+            }
+        }
+    }
 }
 
 /// Everything a gateway can be told.
@@ -127,6 +147,7 @@ impl GatewayConfig {
             let expected = format!("the name of a provider: one of {}", known.join(", "));
             return Err(ConfigError::new("default_provider", &self.default_provider, expected));
         }
+        self.redaction.validate()?;
         self.timeouts.validate()?;
         self.queue.validate()
     }
@@ -202,5 +223,15 @@ mod tests {
         let mine = builtin_provider("groq").unwrap();
         config.providers = vec![mine.clone(), mine];
         assert_eq!(config.validate().unwrap_err().key, "providers.name");
+    }
+
+    #[test]
+    fn a_body_key_that_could_be_spelled_in_many_ways_is_refused() {
+        for key in ["", "a b", "a/b", "é", "\"", &"a".repeat(65)] {
+            let mut config = config();
+            config.redaction.body = vec!["x-Api.key_2".to_owned(), key.to_owned()];
+            let error = config.validate().unwrap_err();
+            assert_eq!((error.key, error.value.as_str()), ("redaction.body", key));
+        }
     }
 }

@@ -8,8 +8,9 @@ use verbatim_proto::piece;
 use verbatim_proto::v1::{LegSummary, Piece};
 
 use crate::capture::EVENT_BYTES;
+use crate::redact::BodyRedactor;
 
-/// The chunks of one leg that no message carries yet, and the hash of all that came.
+/// The chunks of one leg that no message carries yet, as they are recorded, and the hashes of all that came.
 #[derive(Debug)]
 pub(super) struct LegBuffer {
     leg: Leg,
@@ -21,6 +22,10 @@ pub(super) struct LegBuffer {
     forfeited: u64,
     /// Kept only once a part was cut off: a short body is hashed in one go.
     hasher: Option<Box<blake3::Hasher>>,
+    /// Hides what is secret; `None`: the body can't be read.
+    redactor: Option<BodyRedactor>,
+    /// Kept only once something was hidden: hashes what passed, while `hasher` hashes what is recorded.
+    passed: Option<Box<blake3::Hasher>>,
 }
 
 /// Consecutive chunks, as they came.
@@ -43,16 +48,46 @@ impl LegBuffer {
             gap: false,
             forfeited: 0,
             hasher: None,
+            redactor: None,
+            passed: None,
         }
+    }
+
+    /// From now on the body is read by `redactor`.
+    pub(super) fn redact_by(&mut self, redactor: Option<BodyRedactor>) {
+        self.redactor = redactor;
     }
 
     /// Takes chunks in. A gap before them is a loss that the tee has counted.
     pub(super) fn push(&mut self, offset: u64, bytes: Bytes, times: Vec<ChunkTime>) {
-        self.gap |= offset != self.next;
+        let is_behind_gap = offset != self.next;
+        self.gap |= is_behind_gap;
+        let bytes = self.redacted(bytes, is_behind_gap);
         self.next = offset + bytes.len() as u64;
         self.came += bytes.len() as u64;
         self.waiting += bytes.len();
         self.chunks.push_back(Chunks { offset, bytes, times });
+    }
+
+    /// Bytes as they are recorded; as many as came, so that offsets, times and charges stay what they are.
+    fn redacted(&mut self, bytes: Bytes, is_behind_gap: bool) -> Bytes {
+        let Some(redactor) = &mut self.redactor else { return bytes };
+        if is_behind_gap {
+            redactor.lost_some();
+        }
+        let redacted = redactor.redact(&bytes);
+        if redacted.is_some() && self.passed.is_none() {
+            // So far what is recorded is what passed: partly cut off and hashed, partly waiting.
+            let mut passed = self.hasher.clone().unwrap_or_default();
+            self.chunks.iter().for_each(|chunks| {
+                passed.update(&chunks.bytes);
+            });
+            self.passed = Some(passed);
+        }
+        if let Some(passed) = &mut self.passed {
+            passed.update(&bytes);
+        }
+        redacted.unwrap_or(bytes)
     }
 
     /// Bytes that wait.
@@ -131,10 +166,10 @@ impl LegBuffer {
         lost: u64,
         is_withheld: bool,
     ) -> LegSummary {
-        let hash = if self.gap || withheld + lost > 0 {
-            Bytes::new()
+        let (hash, stored_hash) = if self.gap || withheld + lost > 0 {
+            (Bytes::new(), Bytes::new())
         } else {
-            let hash = match (self.hasher.is_some(), last) {
+            let stored = match (self.hasher.is_some(), last) {
                 (false, []) => blake3::hash(b""),
                 (false, [only]) => blake3::hash(&only.data),
                 _ => {
@@ -142,7 +177,11 @@ impl LegBuffer {
                     self.hasher.get_or_insert_default().finalize()
                 }
             };
-            Bytes::copy_from_slice(hash.as_bytes())
+            let written = |hash: blake3::Hash| Bytes::copy_from_slice(hash.as_bytes());
+            match self.passed.as_ref().map(|passed| passed.finalize()) {
+                Some(passed) if passed != stored => (written(passed), written(stored)),
+                _ => (written(stored), Bytes::new()),
+            }
         };
         LegSummary {
             leg: u32::from(self.leg.number()),
@@ -151,7 +190,7 @@ impl LegBuffer {
             lost: lost + self.forfeited,
             trailers: Vec::new(),
             withheld: is_withheld,
-            stored_hash: Bytes::new(),
+            stored_hash,
         }
     }
 }
@@ -167,10 +206,22 @@ fn join(mut parts: Vec<Bytes>, length: usize) -> Bytes {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use proptest::prelude::*;
     use verbatim_proto::Assembly;
 
     use super::*;
+    use crate::capture::HeadBytes;
+    use crate::config::Redaction;
+    use crate::redact::BodyKeys;
+
+    fn redacting() -> LegBuffer {
+        let keys = Arc::new(BodyKeys::new(&Redaction::default()).unwrap());
+        let mut buffer = LegBuffer::new(Leg::ClientResponse);
+        buffer.redact_by(BodyRedactor::of(&keys, &HeadBytes::default()));
+        buffer
+    }
 
     proptest! {
         #[test]
@@ -206,6 +257,58 @@ mod tests {
             prop_assert_eq!(bytes.to_vec(), sent);
             prop_assert_eq!(timeline.chunks, times);
         }
+    }
+
+    proptest! {
+        #[test]
+        fn what_passed_and_what_is_recorded_are_hashed_however_they_come(
+            fields in proptest::collection::vec(("access_token|content", "[a-z]{0,40}"), 0..9),
+            chunks in proptest::collection::vec((1usize..40, 0usize..80), 40),
+        ) {
+            let fields: Vec<_> = fields.iter().map(|(name, text)| format!("{{\"{name}\":\"{text}\"}}")).collect();
+            let body = format!("[{}]", fields.join(","));
+            let mut whole = redacting();
+            whole.push(0, Bytes::from(body.clone()), Vec::new());
+            let expected = whole.cut(usize::MAX).0.remove(0).data;
+
+            let (mut buffer, mut assembly, mut charged, mut at) = (redacting(), Assembly::default(), 0, 0);
+            let mut lengths = chunks.into_iter().cycle();
+            let mut count = 0;
+            while at < body.len() {
+                let (length, most) = lengths.next().unwrap();
+                let to = (at + length).min(body.len());
+                let time = ChunkTime { offset: at as u64, at_us: 1 };
+                buffer.push(at as u64, Bytes::copy_from_slice(&body.as_bytes()[at..to]), vec![time]);
+                (at, count) = (to, count + 1);
+                let (pieces, charge) = buffer.cut(most);
+                charged += charge;
+                buffer.hash(&pieces);
+                pieces.into_iter().for_each(|piece| assembly.add(piece));
+            }
+            let (last, charge) = buffer.cut(usize::MAX);
+            let summary = buffer.summary(&last, 0, 0, false);
+            last.into_iter().for_each(|piece| assembly.add(piece));
+            prop_assert_eq!(charged + charge, body.len() + count * EVENT_BYTES);
+            prop_assert_eq!(summary.length, body.len() as u64);
+            let hash = |bytes: &[u8]| blake3::hash(bytes).as_bytes().to_vec();
+            prop_assert_eq!(summary.hash.to_vec(), hash(body.as_bytes()));
+            let is_changed = expected != body.as_bytes();
+            let stored = if is_changed { hash(&expected) } else { Vec::new() };
+            prop_assert_eq!(summary.stored_hash.to_vec(), stored);
+            prop_assert_eq!(assembly.finish().0, expected);
+        }
+    }
+
+    #[test]
+    fn after_a_gap_nothing_of_a_document_is_shown() {
+        let mut buffer = redacting();
+        buffer.push(0, Bytes::from_static(b"{\"access_token\":\"abc"), Vec::new());
+        buffer.push(100, Bytes::from_static(b"def\"}"), Vec::new());
+        let (pieces, _) = buffer.cut(usize::MAX);
+        let shown: Vec<_> = pieces.iter().map(|piece| piece.data.as_ref()).collect();
+        assert_eq!(shown, [b"{\"access_token\":\"red".as_slice(), b"*****"]);
+        let summary = buffer.summary(&pieces, 0, 80, false);
+        assert_eq!((summary.length, summary.hash.len(), summary.stored_hash.len()), (105, 0, 0));
     }
 
     #[test]

@@ -17,7 +17,8 @@ use verbatim_proto::{PART_BYTES, decode, encode};
 use super::LaneName;
 use super::closing::{self, sequence_lists};
 use super::leg_buffer::LegBuffer;
-use crate::capture::{EndFacts, Event, Exchange, Stage, StartFacts};
+use crate::capture::{EndFacts, Event, Exchange, HeadFacts, Stage, StartFacts};
+use crate::redact::{BodyKeys, BodyRedactor};
 
 /// A part is cut as soon as so many bytes wait.
 const FLUSH_BYTES: usize = 64 * 1024;
@@ -81,6 +82,7 @@ enum Closing {
 pub(super) struct Machine {
     exchange: Arc<Exchange>,
     gateway: Arc<str>,
+    body_keys: Arc<BodyKeys>,
     lane: LaneName,
     opening: Opening,
     heads: Vec<Head>,
@@ -99,14 +101,22 @@ pub(super) struct Machine {
 
 impl Machine {
     /// A machine for an exchange that begins.
-    pub(super) fn new(exchange: Arc<Exchange>, gateway: Arc<str>, start: Box<StartFacts>) -> Self {
+    pub(super) fn new(
+        exchange: Arc<Exchange>,
+        gateway: Arc<str>,
+        body_keys: Arc<BodyKeys>,
+        start: Box<StartFacts>,
+    ) -> Self {
+        let mut request = LegBuffer::new(Leg::ClientRequest);
+        request.redact_by(BodyRedactor::of(&body_keys, &start.headers));
         Self {
             exchange,
             gateway,
+            body_keys,
             lane: LaneName::Log,
             opening: Opening::Fresh(start),
             heads: Vec::new(),
-            request: LegBuffer::new(Leg::ClientRequest),
+            request,
             response: LegBuffer::new(Leg::ClientResponse),
             waiting_since: None,
             closing: Closing::Open,
@@ -156,7 +166,10 @@ impl Machine {
         match event {
             // The first one made this machine; there is no other.
             Event::Start(_) => return,
-            Event::Head(head) => self.heads.push(closing::head(*head)),
+            Event::Head(head) => {
+                self.reads_under(&head);
+                self.heads.push(closing::head(*head));
+            }
             Event::Chunks { leg, offset, bytes, times } => {
                 let buffer = if leg.is_request() { &mut self.request } else { &mut self.response };
                 buffer.push(offset, bytes, times);
@@ -164,6 +177,18 @@ impl Machine {
             Event::End(end) => self.closing = Closing::Ended(end),
         }
         self.waiting_since.get_or_insert(now);
+    }
+
+    /// Chooses how the answer's body is read.
+    fn reads_under(&mut self, head: &HeadFacts) {
+        if head.status == http::StatusCode::SWITCHING_PROTOCOLS {
+            // What passes a tunnel is no body: a client's WebSocket frames are masked (RFC 6455, section 5.3), and a
+            // mask of ours could run over the beginning of a frame.
+            self.request.redact_by(None);
+            self.response.redact_by(None);
+        } else {
+            self.response.redact_by(BodyRedactor::of(&self.body_keys, &head.headers));
+        }
     }
 
     /// Whether [`Machine::next`] has a message.

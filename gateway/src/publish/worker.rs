@@ -20,6 +20,7 @@ use super::return_path::bring_back;
 use crate::capture::{Event, Queue, Queued, Stage};
 use crate::health::Gauges;
 use crate::metrics::CallMetrics;
+use crate::redact::BodyKeys;
 use crate::spool::{SPOOLED, SpoolIndex};
 
 /// Events gather for so long before they are looked at: an append of many messages costs little more than one of
@@ -35,6 +36,8 @@ const PRESSURE_PERCENT: usize = 50;
 /// What a publisher works with.
 pub(crate) struct PublisherConfig {
     pub(crate) gateway: Arc<str>,
+    /// What is hidden in bodies.
+    pub(crate) body_keys: Arc<BodyKeys>,
     pub(crate) queue: Arc<Queue>,
     pub(crate) gauges: Arc<Gauges>,
     pub(crate) log: Arc<dyn CaptureLog>,
@@ -168,7 +171,8 @@ impl Publisher {
                 self.metrics.ended(end);
             }
             if let Event::Start(facts) = event {
-                let machine = Machine::new(exchange, Arc::clone(&self.config.gateway), facts);
+                let (gateway, keys) = (Arc::clone(&self.config.gateway), Arc::clone(&self.config.body_keys));
+                let machine = Machine::new(exchange, gateway, keys, facts);
                 self.machines.insert(id, Tracked { machine, is_ready: false, is_timed: false });
             } else if let Some(tracked) = self.machines.get_mut(&id) {
                 tracked.machine.event(event, now);

@@ -10,6 +10,7 @@ mod memory;
 mod own;
 mod passing;
 mod recording;
+mod redaction;
 mod required;
 mod shutdown;
 mod spooling;

@@ -72,6 +72,7 @@ impl Config {
         config.redaction = Redaction {
             headers: self.settings.redaction.headers.clone(),
             query: self.settings.redaction.query.clone(),
+            body: self.settings.redaction.body.clone(),
         };
         config.trusted_proxies = settings.trusted_proxies.iter().map(|network| network.0).collect();
         config.validate().map_err(|error| self.refused(&error))?;
@@ -185,7 +186,7 @@ impl Config {
                 let index = names.enumerate().filter(|(_, name)| **name == error.value).last();
                 format!("providers.{}.name", index.map_or(0, |(index, _)| index))
             }
-            key @ "default_provider" => key.to_owned(),
+            key @ ("default_provider" | "redaction.body") => key.to_owned(),
             key => format!("gateway.{key}"),
         };
         self.invalid(&key, format!("{:?}", error.value), &error.expected)

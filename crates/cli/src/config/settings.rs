@@ -230,6 +230,8 @@ pub(crate) struct RedactionSettings {
     pub(crate) headers: Vec<String>,
     /// Names of query parameters.
     pub(crate) query: Vec<String>,
+    /// Keys of JSON objects and form fields in bodies.
+    pub(crate) body: Vec<String>,
 }
 
 /// How log lines are written.

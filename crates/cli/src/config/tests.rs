@@ -251,6 +251,18 @@ fn an_upstream_is_known_by_its_host() {
 }
 
 #[test]
+fn what_is_hidden_can_be_named() {
+    let file = "[redaction]\nheaders = ['x-a']\nquery = ['b']\nbody = ['pass_phrase']";
+    let redaction =
+        read(file, &[], &[]).unwrap().gateway(&environment(&[]), "g", [0; 32], None).unwrap().redaction;
+    let expected = [vec!["x-a".to_owned()], vec!["b".to_owned()], vec!["pass_phrase".to_owned()]];
+    assert_eq!([redaction.headers, redaction.query, redaction.body], expected);
+    let variables = [("VERBATIM_REDACTION__BODY", "pass phrase")];
+    let refused = refusal("", &variables);
+    assert!(refused.contains("redaction.body = \"pass phrase\""), "{refused}");
+}
+
+#[test]
 fn the_example_file_is_valid_and_says_the_defaults() {
     let text = include_str!("../../../../verbatim.example.toml");
     let example = read(text, &[], &[]).unwrap();

@@ -7,7 +7,7 @@ use verbatim_proto::{Assembly, delta_decode};
 
 use super::*;
 use crate::capture::{HeadBytes, Queue, Queued};
-use crate::config::QueueLimits;
+use crate::config::{QueueLimits, Redaction};
 use crate::health::Gauges;
 
 /// A log and a spool that keep what they are given, and the machine between.
@@ -77,7 +77,8 @@ impl Bench {
         let Some(Queued { event: Event::Start(facts), .. }) = events.pop() else {
             panic!("a start comes first")
         };
-        let machine = Machine::new(Arc::clone(&exchange), "g".into(), facts);
+        let keys = Arc::new(BodyKeys::new(&Redaction::default()).unwrap());
+        let machine = Machine::new(Arc::clone(&exchange), "g".into(), keys, facts);
         let now = Instant::now();
         Self {
             queue,
