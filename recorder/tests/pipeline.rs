@@ -355,6 +355,34 @@ async fn an_error_inside_a_stream_of_status_200_is_an_upstream_error() {
 }
 
 #[tokio::test]
+async fn a_body_with_credentials_hidden_is_held_to_the_hash_of_what_is_recorded() {
+    const RECORDED: &str = r#"{"id":"s1","client_secret":{"value":"redact"}}"#;
+    const PASSED: &str = r#"{"id":"s1","client_secret":{"value":"secret"}}"#;
+    let hash = |text: &str| *blake3::hash(text.as_bytes()).as_bytes();
+    for (stored, integrity) in [(RECORDED, Integrity::Whole), (PASSED, Integrity::Damaged)] {
+        let mut bed = Bed::new().await;
+        let id = ExchangeId::mint();
+        let first = bed.append(start(id, REQUEST)).await;
+        let second = bed.append(part(id, 0, RECORDED)).await;
+        let stored_hash = Bytes::copy_from_slice(&hash(stored));
+        let answer = LegSummary { stored_hash, ..summary(Leg::ClientResponse, PASSED) };
+        let legs = vec![summary(Leg::ClientRequest, REQUEST), answer];
+        let sequences = delta_encode([first, second]);
+        bed.append(end_with(id, End { sequences, legs, pieces: Vec::new(), ..plain_end() })).await;
+        bed.start();
+        wait_until(async || {
+            bed.archive.get(id).await.unwrap().is_some_and(|(it, _)| it.integrity == integrity)
+        })
+        .await;
+        let (_, heads) = bed.archive.get(id).await.unwrap().unwrap();
+        let info = heads.legs.iter().find(|info| info.leg == Leg::ClientResponse).unwrap();
+        assert_eq!((info.hash, info.stored_hash), (Some(hash(PASSED)), Some(hash(RECORDED))));
+        assert_eq!(body(&bed.archive, id, Leg::ClientResponse).await, RECORDED);
+        bed.stop().await;
+    }
+}
+
+#[tokio::test]
 async fn stopping_archives_what_is_in_the_log_first() {
     let mut bed = Bed::new().await;
     let mut ids = Vec::new();
