@@ -37,9 +37,11 @@ pub(crate) async fn make(http: &reqwest::Client, gateway: &str, call: Call) -> S
     let mut request = http
         .post(format!("{gateway}{}", call.path))
         .header("x-mock-id", &call.id)
-        .header("content-type", "application/json")
         .header("authorization", "Bearer sk-fault-test-0123456789")
         .body(call.body.clone());
+    if !call.headers.iter().any(|(name, _)| *name == "content-type") {
+        request = request.header("content-type", "application/json");
+    }
     for (name, value) in &call.headers {
         request = request.header(*name, value);
     }

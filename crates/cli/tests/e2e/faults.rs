@@ -139,14 +139,20 @@ async fn twenty_bodies_of_20_mb_at_once_agree_with_required_capture() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn twenty_bodies_of_20_mb_at_once_agree_but_for_declared_losses() {
-    let calls = (0..20).map(|number| large("effort", number, 20_000_000)).collect();
+    // Behind a loss, JSON is masked: it may be the rest of a credential. These bytes are to be compared.
+    let plain = |mut call: Call| {
+        call.headers.push(("content-type", "application/octet-stream".to_owned()));
+        call
+    };
+    let calls = (0..20).map(|number| plain(large("effort", number, 20_000_000))).collect();
     let verdict = trial("large, best effort", "best_effort", calls, 20, 0).await;
     assert_eq!((verdict.whole + verdict.declared, verdict.excused), (20, 0));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn required_capture_of_large_bodies_survives_five_kills() {
-    let calls = (0..60).map(|number| large("killed", number, 5_000_000)).collect();
+    // Each kill cuts ten of them; between two, some pass.
+    let calls = (0..120).map(|number| large("killed", number, 2_500_000)).collect();
     let verdict = trial("large, required, killed", "required", calls, 10, 5).await;
     assert_eq!(verdict.excused, 0);
 }
