@@ -125,7 +125,8 @@ async fn required_capture_survives_five_kills_with_nothing_missing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn best_effort_survives_five_kills_but_for_the_last_moments() {
-    let calls = (0..2_000).map(|number| mixed("effort", number)).collect();
+    // More than the others: nothing holds these up, and five kills have to fall among them.
+    let calls = (0..6_000).map(|number| mixed("effort", number)).collect();
     let verdict = trial("best effort, killed", "best_effort", calls, CONNECTIONS, 5).await;
     assert!(verdict.excused + verdict.late < verdict.whole, "more was lost than kept");
 }
