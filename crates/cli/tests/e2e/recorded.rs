@@ -40,6 +40,16 @@ fn bytes(line: &Value, text: &str, base64: &str) -> Vec<u8> {
     }
 }
 
+/// What the archive keeps of a body: every byte, but for the one credential in the recordings that passes in a body (an
+/// ephemeral key), which is masked at its own length.
+fn as_recorded(mut body: Vec<u8>) -> Vec<u8> {
+    let (secret, masked) = (br#""value": "ek_scrubbed""#, br#""value": "ek_redacted""#);
+    if let Some(at) = body.windows(secret.len()).position(|window| window == secret) {
+        body[at..at + secret.len()].copy_from_slice(masked);
+    }
+    body
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn recorded_traffic_comes_back_and_is_archived_byte_for_byte() {
     let Some(file) = recordings() else {
@@ -93,10 +103,10 @@ async fn recorded_traffic_comes_back_and_is_archived_byte_for_byte() {
             faults.push(format!("line {number}: archived {} times", records.len()));
             continue;
         };
-        if record.request != bytes(line, "request_body", "request_body_b64") {
+        if record.request != as_recorded(bytes(line, "request_body", "request_body_b64")) {
             faults.push(format!("line {number}: the archived request differs"));
         }
-        if record.response != bytes(line, "", "response_body") {
+        if record.response != as_recorded(bytes(line, "", "response_body")) {
             faults.push(format!("line {number}: the archived answer differs"));
         }
         faults.extend(usage_faults(line, &record.exchange).map(|fault| format!("line {number}: {fault}")));
