@@ -21,7 +21,7 @@ use crate::{Ports, RecorderConfig, record};
 /// How often an end is tried whose pieces can't all be found, before what can be saved is archived as damaged.
 const TRIES: u32 = 8;
 /// While recording yields to relaying, a batch is taken so often all the same.
-const REST: Duration = Duration::from_millis(250);
+const REST: Duration = Duration::from_secs(1);
 /// The longest wait between two tries while the archive is unavailable.
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
@@ -94,7 +94,7 @@ pub(crate) async fn run(config: RecorderConfig, ports: Ports, token: Cancellatio
             tokio::select! { () = tokio::time::sleep(wait) => {}, () = token.cancelled(), if stop_at.is_none() => {} }
         }
         tokio::select! {
-            () = ports.pace.turn(REST), if stop_at.is_none() => {}
+            _ = ports.pace.turn(REST), if stop_at.is_none() => {}
             () = token.cancelled() => {}
         }
         let limit = PullLimit {

@@ -7,6 +7,8 @@ use std::time::Duration;
 pub struct IndexerConfig {
     /// Entries claimed from the outbox at once.
     pub claim: usize,
+    /// The same while the machine is wanted for more urgent work.
+    pub claim_squeezed: usize,
     /// Documents written to the index at once: the more, the less an index writes for each.
     pub batch_documents: usize,
     /// Bytes of text written at once; a larger document is a batch of its own.
@@ -29,6 +31,7 @@ impl Default for IndexerConfig {
     fn default() -> Self {
         Self {
             claim: 2_000,
+            claim_squeezed: 100,
             batch_documents: 1_000,
             batch_bytes: 4 << 20,
             fetch: 100,

@@ -16,14 +16,16 @@ use crate::measure::{self, Became};
 use crate::store::{Entry, set_aside, store};
 use crate::{IndexerConfig, IndexerError, Ports};
 
-/// Claims entries and works them off; gives how many there were. Told to stop, it hands back those that are not done.
+/// Claims at most `limit` entries and works them off; gives how many there were. Told to stop, it hands back those that
+/// are not done.
 pub(crate) async fn pass(
     config: &IndexerConfig,
     ports: &Ports,
+    limit: usize,
     token: &CancellationToken,
 ) -> Result<usize, IndexerError> {
     let began = Instant::now();
-    let claim = || ports.archive.claim_outbox(config.claim);
+    let claim = || ports.archive.claim_outbox(limit);
     let claimed = until_done(config, token, "claim", claim).await?;
     if claimed.is_empty() {
         return Ok(0);

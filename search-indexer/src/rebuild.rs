@@ -36,7 +36,7 @@ pub async fn rebuild(
     let mut so_far = Progress { done: 0, total };
     progress(so_far);
     loop {
-        let claimed = pass(config, ports, token).await?;
+        let claimed = pass(config, ports, config.claim, token).await?;
         so_far.done += claimed as u64;
         progress(so_far);
         // A claim that is not full was the last of what was there.

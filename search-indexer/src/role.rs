@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
+use verbatim_core::ports::Turn;
 
 use crate::backoff::sleep;
 use crate::pass::pass;
@@ -27,16 +28,19 @@ pub async fn run(config: IndexerConfig, ports: Ports, token: CancellationToken) 
                 measure::outbox(health.outbox, health.outbox_failed);
             }
         }
-        tokio::select! {
-            () = ports.pace.turn(REST) => {}
+        let limit = tokio::select! {
+            turn = ports.pace.turn(REST) => match turn {
+                Turn::Free => config.claim,
+                Turn::Squeezed => config.claim_squeezed,
+            },
             () = token.cancelled() => return Ok(()),
-        }
+        };
         let claimed = {
             let turn = tokio::select! {
                 turn = ports.turn.0.lock() => turn,
                 () = token.cancelled() => return Ok(()),
             };
-            let claimed = pass(&config, &ports, &token).await;
+            let claimed = pass(&config, &ports, limit, &token).await;
             drop(turn);
             match claimed {
                 Err(IndexerError::Stopped) => return Ok(()),
@@ -46,7 +50,7 @@ pub async fn run(config: IndexerConfig, ports: Ports, token: CancellationToken) 
         if token.is_cancelled() {
             return Ok(());
         }
-        if claimed >= config.claim {
+        if claimed >= limit {
             continue;
         }
         // Commits that come meanwhile leave their notice.

@@ -29,6 +29,7 @@ use verbatim_core::ports::{
 };
 use verbatim_sqlite::{Doing, WriterOptions};
 
+use body::Packer;
 use file::IndexFile;
 use find::FoundPage;
 use write::Prepared;
@@ -127,7 +128,7 @@ impl Files {
 #[async_trait]
 impl SearchIndex for SqliteSearch {
     async fn write(&self, documents: Vec<SearchDocument>) -> PortResult<Vec<WriteOutcome>> {
-        let (prepared, refused) = blocking(move || prepare(documents)).await?;
+        let (prepared, refused) = blocking(move || prepare(documents)).await??;
         let files = self.files.read().await;
         let mut outcomes = Vec::new();
         for file in files.written() {
@@ -238,13 +239,14 @@ impl SearchIndex for SqliteSearch {
 /// Documents made ready, and for each that was handed in why it was refused, if it was.
 type Batch = (Arc<Vec<Prepared>>, Vec<Option<String>>);
 
-fn prepare(documents: Vec<SearchDocument>) -> Batch {
+fn prepare(documents: Vec<SearchDocument>) -> PortResult<Batch> {
+    let mut packer = Packer::new().map_err(|error| PortError::transient("set up compression", error))?;
     let mut prepared = Vec::with_capacity(documents.len());
     let refused = documents
         .into_iter()
-        .map(|document| write::prepare(document).map(|ready| prepared.push(ready)).err())
+        .map(|document| write::prepare(document, &mut packer).map(|ready| prepared.push(ready)).err())
         .collect();
-    (Arc::new(prepared), refused)
+    Ok((Arc::new(prepared), refused))
 }
 
 fn highlighted(page: FoundPage) -> SearchPage {

@@ -8,7 +8,8 @@ use crate::damage::Watch;
 use crate::facets;
 use crate::place;
 use crate::words::{Kind, tokens};
-use crate::{NOWHERE_ELSE, body};
+use crate::NOWHERE_ELSE;
+use crate::body::Packer;
 
 /// A document ready to be written: what takes time is done.
 pub(crate) struct Prepared {
@@ -18,7 +19,7 @@ pub(crate) struct Prepared {
 }
 
 /// Cuts and compresses a document's text. An error is the reason why it can never be indexed.
-pub(crate) fn prepare(document: SearchDocument) -> Result<Prepared, String> {
+pub(crate) fn prepare(document: SearchDocument, packer: &mut Packer) -> Result<Prepared, String> {
     for (field, text) in document.fields() {
         if text.len() > SearchDocument::FIELD_LIMIT {
             return Err(format!(
@@ -28,7 +29,7 @@ pub(crate) fn prepare(document: SearchDocument) -> Result<Prepared, String> {
             ));
         }
     }
-    let body = body::pack(&document).map_err(|error| format!("its text can't be compressed: {error}"))?;
+    let body = packer.pack(&document).map_err(|error| format!("its text can't be compressed: {error}"))?;
     Ok(Prepared { words: words(&document), body, document })
 }
 

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 use verbatim_core::ports::{PortError, PortResult};
 
@@ -78,6 +79,9 @@ fn prepare(path: &Path, options: &Options) -> rusqlite::Result<Connection> {
     let limit = i64::try_from(options.wal_bytes).unwrap_or(i64::MAX);
     connection.pragma_update_and_check(None, "journal_size_limit", limit, |_| Ok(()))?;
     connection.set_prepared_statement_cache_capacity(64);
+    // SQLite would plan a cached statement anew each time it is used, since the values bound to it might make another
+    // plan better: a look-up by key takes ten times as long then.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     if options.read_only {
         connection.pragma_update(None, "query_only", true)?;
     }

@@ -135,3 +135,30 @@ pub(crate) fn health(connection: &Connection) -> PortResult<ArchiveHealth> {
         captured_bytes: state::count(connection, state::CAPTURED_BYTES)?,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::StatementStatus;
+
+    use super::*;
+
+    /// With bound values to look at, SQLite may plan a statement anew each time it runs, which costs ten times the
+    /// look-up.
+    #[test]
+    fn looking_up_many_plans_once() {
+        let directory = tempfile::tempdir().unwrap();
+        let options = Options::default();
+        let records = Records::open(directory.path(), &options, &WriterOptions::default()).unwrap();
+        let planned_again = records.readers.run_blocking(|connection| {
+            for _ in 0..10 {
+                find(connection, ExchangeId::mint())?;
+            }
+            let statuses = [Table::Exchange, Table::Stray].map(|table| {
+                let statement = connection.prepare_cached(table.select()).unwrap();
+                statement.get_status(StatementStatus::RePrepare)
+            });
+            Ok(statuses)
+        });
+        assert_eq!(planned_again.unwrap(), [0, 0]);
+    }
+}

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use tokio::runtime::{Handle, RuntimeMetrics};
-use verbatim_core::ports::{CaptureLog, Pace};
+use verbatim_core::ports::{CaptureLog, Pace, Turn};
 use verbatim_log_sqlite::SqliteLog;
 
 /// The relay works hard when its threads do for more than this share of the time.
@@ -94,11 +94,15 @@ fn worked(metrics: &RuntimeMetrics) -> Duration {
 
 #[async_trait]
 impl Pace for BesideRelay {
-    async fn turn(&self, rest: Duration) {
+    async fn turn(&self, rest: Duration) -> Turn {
         let since = Instant::now();
-        while self.is_busy() && since.elapsed() < rest && !self.must_go_on().await {
+        while self.is_busy() && !self.must_go_on().await {
+            if since.elapsed() >= rest {
+                return Turn::Squeezed;
+            }
             tokio::time::sleep(LOOK).await;
         }
+        Turn::Free
     }
 }
 

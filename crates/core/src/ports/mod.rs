@@ -19,5 +19,5 @@ pub use capture_log::{
 pub use clock::{Clock, SystemClock};
 pub use error::{PortError, PortResult};
 pub use live::{Live, LiveMessage};
-pub use pace::{Pace, Unpaced};
+pub use pace::{Pace, Turn, Unpaced};
 pub use search_index::{Hit, IndexHealth, SearchIndex, SearchPage, SearchRequest, Snippet, WriteOutcome};
