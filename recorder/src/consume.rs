@@ -247,7 +247,10 @@ async fn try_archive(ports: &Ports, batch: Vec<Taken>) -> PortResult<()> {
         ports.log.hand_back(Consumer::Recorder, &again).await?;
     }
     let built = tokio::task::spawn_blocking(move || {
-        ready.into_iter().map(|(one, delivery)| (record::ended(one), delivery)).collect::<Vec<_>>()
+        ready
+            .into_iter()
+            .map(|(one, delivery)| (record::ended(one, verbatim_dialects::read), delivery))
+            .collect::<Vec<_>>()
     });
     let built = built.await.map_err(|error| PortError::permanent("assembling a batch", error))?;
     let (mut commits, mut deliveries) = (Vec::with_capacity(built.len()), Vec::with_capacity(built.len()));

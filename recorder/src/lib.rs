@@ -2,6 +2,10 @@
 //! commits, watches that every start reaches the archive, and lets go of what is no longer needed.
 //!
 //! Knows ports only: which log and which archive stand behind them is not its business.
+#![warn(
+    clippy::string_slice,
+    reason = "texts are anybody's: an offset need not be at a character's boundary"
+)]
 
 mod assemble;
 mod collect;
@@ -11,6 +15,7 @@ mod janitor;
 mod price;
 mod record;
 mod retention;
+mod said;
 mod settle;
 mod watch;
 

@@ -2,28 +2,32 @@
 //! tables; takes CPU time, so it runs on blocking threads.
 
 use verbatim_core::model::{
-    Attempt, Caller, Dialect, Exchange, ExchangeHeads, ExchangeRecord, Headers, Integrity, Leg, LegBody,
-    LegInfo, MessageHead, Outcome, ProviderDialect, RecordMode, Timestamp, Usage,
+    Attempt, Caller, Exchange, ExchangeHeads, ExchangeRecord, Headers, Integrity, Leg, LegBody, LegInfo,
+    MessageHead, Outcome, ProviderDialect, RecordMode, Timestamp,
 };
-use verbatim_dialects::{ExchangeView, Reading, text};
+use verbatim_dialects::text;
 use verbatim_proto::v1::{self, End, Start};
 
 use crate::assemble::{self, Assembled};
 use crate::collect::Collected;
 use crate::price;
+use crate::said::{Bytes, Read, Said};
 
 /// The record of an exchange whose end was read. What is missing makes it damaged.
-pub(crate) fn ended(mut collected: Collected) -> ExchangeRecord {
+///
+/// Whatever happens in `read`, there is a record of the bytes.
+pub(crate) fn ended(mut collected: Collected, read: Read) -> ExchangeRecord {
     let end = collected.end.take().unwrap_or_default();
     let legs = std::mem::take(&mut collected.legs);
     let assembled = if knows(&end) { assemble::ended(legs, &end.legs) } else { assemble::so_far(legs) };
-    build(collected, Some(end), assembled, Outcome::Incomplete)
+    build(collected, Some(end), assembled, Outcome::Incomplete, read)
 }
 
 /// The record of an exchange that has no end (yet): `running`, or `incomplete` where there will be none.
-pub(crate) fn so_far(mut collected: Collected, outcome: Outcome) -> ExchangeRecord {
+/// Whatever happens in `read`, there is a record of the bytes.
+pub(crate) fn so_far(mut collected: Collected, outcome: Outcome, read: Read) -> ExchangeRecord {
     let assembled = assemble::so_far(std::mem::take(&mut collected.legs));
-    build(collected, None, assembled, outcome)
+    build(collected, None, assembled, outcome, read)
 }
 
 fn build(
@@ -31,6 +35,7 @@ fn build(
     end: Option<End>,
     assembled: Assembled,
     without_end: Outcome,
+    read: Read,
 ) -> ExchangeRecord {
     let Collected { id, gateway, start, mut heads, mut notes, .. } = collected;
     let mut integrity = assembled.integrity;
@@ -54,7 +59,6 @@ fn build(
         .map(|head| MessageHead { trailers: assembled.trailers.clone(), ..MessageHead::from(head) });
     let provider_dialect =
         number(start.provider_dialect, ProviderDialect::from_number).unwrap_or(ProviderDialect::Raw);
-    let dialect = verbatim_dialects::detect(provider_dialect, &start.method, &start.path);
     let status = if ended {
         end.status.and_then(|code| u16::try_from(code).ok())
     } else {
@@ -64,9 +68,8 @@ fn build(
         if ended { number(end.outcome, Outcome::from_number).unwrap_or(without_end) } else { without_end };
 
     let no_headers = Headers::default();
-    let reading = verbatim_dialects::read(&ExchangeView {
+    let bytes = Bytes {
         provider_dialect,
-        dialect,
         method: &start.method,
         path: &start.path,
         request_headers: &request_head.headers,
@@ -75,17 +78,18 @@ fn build(
         response_headers: response_head.as_ref().map_or(&no_headers, |head| &head.headers),
         response_body: body_of(&assembled.bodies, Leg::ClientResponse),
         response_complete: told == Outcome::Completed || told == Outcome::UpstreamError,
-    });
+    };
+    let said = Said::read(&bytes, read, ended);
     // Only reading the answer shows an error that came inside a stream of status 200.
     let outcome = match told {
-        Outcome::Completed if reading.error.is_some() => Outcome::UpstreamError,
+        Outcome::Completed if said.error.is_some() => Outcome::UpstreamError,
         other => other,
     };
-    notes.extend(reading.notes.iter().cloned());
-    let facts = Facts { start: &start, end: &end, ended, assembled: &assembled, reading: &reading, dialect };
-    let usage = facts.usage();
+    notes.extend(said.notes.iter().cloned());
+    let facts = Facts { start: &start, end: &end, assembled: &assembled, said: &said };
+    let usage = said.usage;
     let provider = if end.provider.is_empty() { start.provider.clone() } else { end.provider.clone() };
-    let cost = price::cost(&provider, [reading.model_served.as_deref(), facts.model_asked()], &usage);
+    let cost = price::cost(&provider, [said.model_served.as_deref(), facts.model_asked()], &usage);
     let exchange = Exchange {
         id,
         gateway,
@@ -100,16 +104,16 @@ fn build(
         caller: start.caller.clone().map(Caller::from).unwrap_or_default(),
         provider,
         provider_dialect,
-        dialect,
-        provider_request_id: reading.provider_request_id.clone(),
+        dialect: said.dialect,
+        provider_request_id: said.provider_request_id.clone(),
         model_asked: facts.model_asked().map(str::to_owned),
-        model_served: reading.model_served.clone(),
+        model_served: said.model_served.clone(),
         session: start.session.clone(),
         tags: start.tags.clone(),
         trace_id: start.trace_id.clone(),
-        streamed: reading.streamed,
-        finish_reason: reading.finish_reason().map(str::to_owned),
-        tools_called: reading.tools_called(),
+        streamed: said.streamed,
+        finish_reason: said.finish_reason.clone(),
+        tools_called: said.tools_called.clone(),
         first_byte_us: end.first_byte_us.or_else(|| facts.first_byte_us()),
         first_token_us: facts.first_token_us(),
         duration_us: ended.then_some(end.duration_us),
@@ -117,8 +121,8 @@ fn build(
         usage,
         cost_micros: cost.as_ref().map(|cost| cost.micros),
         price_version: cost.map(|cost| cost.version),
-        asked_preview: text::asked_preview(&reading),
-        answered_preview: text::answered_preview(&reading),
+        asked_preview: said.asked_preview.clone(),
+        answered_preview: said.answered_preview.clone(),
         request_bytes: facts.wire_bytes(Leg::ClientRequest),
         response_bytes: facts.wire_bytes(Leg::ClientResponse),
         lost_bytes: assembled.bodies.iter().map(|body| body.info.lost).sum(),
@@ -162,39 +166,17 @@ fn body_of(bodies: &[LegBody], leg: Leg) -> &[u8] {
 struct Facts<'a> {
     start: &'a Start,
     end: &'a End,
-    ended: bool,
     assembled: &'a Assembled,
-    reading: &'a Reading,
-    dialect: Dialect,
+    said: &'a Said,
 }
 
 impl Facts<'_> {
     fn model_asked(&self) -> Option<&str> {
-        self.reading.model_asked.as_deref().or(self.start.model_asked.as_deref())
-    }
-
-    /// As the provider counted, else estimated where text was generated; unknown is never zero.
-    fn usage(&self) -> Usage {
-        if let Some(usage) = self.reading.usage {
-            return usage;
-        }
-        let generates = matches!(
-            self.dialect,
-            Dialect::OpenaiChat
-                | Dialect::OpenaiResponses
-                | Dialect::OpenaiOther
-                | Dialect::Anthropic
-                | Dialect::Gemini
-                | Dialect::Ollama
-        );
-        if !generates || !self.ended || self.reading.error.is_some() {
-            return Usage::default();
-        }
-        verbatim_dialects::estimate::usage(self.reading).unwrap_or_default()
+        self.said.model_asked.as_deref().or(self.start.model_asked.as_deref())
     }
 
     fn error(&self, outcome: Outcome) -> Option<String> {
-        let from_provider = self.reading.error.as_ref().map(verbatim_dialects::ProviderError::line);
+        let from_provider = self.said.error.clone();
         let line = match outcome {
             Outcome::UpstreamError => from_provider.or_else(|| self.end.error.clone()),
             _ => self.end.error.clone().or(from_provider),
@@ -216,7 +198,7 @@ impl Facts<'_> {
         if body.info.stored != body.info.length {
             return None;
         }
-        body.timeline.at(self.reading.first_token_offset?)
+        body.timeline.at(self.said.first_token_offset?)
     }
 
     fn wire_bytes(&self, leg: Leg) -> u64 {
@@ -236,5 +218,57 @@ impl Facts<'_> {
         }
         let provider = self.start.provider.clone();
         vec![Attempt { provider, url: self.start.upstream_url.clone(), ..Attempt::default() }]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use verbatim_core::model::ExchangeId;
+    use verbatim_proto::piece;
+    use verbatim_proto::v1::envelope::Message;
+
+    use super::*;
+
+    fn collected(request: &'static str) -> Collected {
+        let mut collected = Collected::new(ExchangeId::mint(), "gateway");
+        let request = piece(Leg::ClientRequest, 0, bytes::Bytes::from_static(request.as_bytes()), &[]);
+        collected.add(Message::Start(Start {
+            method: "POST".to_owned(),
+            path: "/v1/chat/completions".to_owned(),
+            model_asked: Some("m".to_owned()),
+            request: Some(request),
+            ..Start::default()
+        }));
+        collected
+    }
+
+    fn end(request: &str) -> End {
+        let leg = v1::LegSummary {
+            leg: u32::from(Leg::ClientRequest.number()),
+            length: request.len() as u64,
+            hash: blake3::hash(request.as_bytes()).as_bytes().to_vec().into(),
+            ..v1::LegSummary::default()
+        };
+        End {
+            outcome: u32::from(Outcome::Completed.number()),
+            status: Some(200),
+            legs: vec![leg],
+            ..End::default()
+        }
+    }
+
+    #[test]
+    fn bytes_that_reading_fails_over_are_recorded_raw_with_a_note() {
+        const REQUEST: &str = r#"{"messages":[]}"#;
+        let mut one = collected(REQUEST);
+        one.add(Message::End(end(REQUEST)));
+        let over = ended(one, |_| panic!("a fault in a dialect"));
+        let running = so_far(collected(REQUEST), Outcome::Running, |_| panic!("a fault in a dialect"));
+        for (record, outcome) in [(over, Outcome::Completed), (running, Outcome::Running)] {
+            assert_eq!((record.exchange.outcome, record.exchange.integrity), (outcome, Integrity::Whole));
+            assert_eq!(record.bodies[0].bytes, REQUEST);
+            assert_eq!(record.exchange.model_asked.as_deref(), Some("m"));
+            assert!(record.heads.notes[0].contains("could not be read"), "{:?}", record.heads.notes);
+        }
     }
 }

@@ -158,7 +158,7 @@ async fn archive(
         let built = tokio::task::spawn_blocking(move || {
             gathered
                 .into_values()
-                .map(|one| Commit { record: record::so_far(one, outcome) })
+                .map(|one| Commit { record: record::so_far(one, outcome, verbatim_dialects::read) })
                 .collect::<Vec<_>>()
         });
         let commits =

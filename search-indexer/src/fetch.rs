@@ -1,9 +1,8 @@
 //! Fetching exchanges and deriving their documents.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-
 use verbatim_core::model::{ExchangeId, ExchangeRecord, Leg, RecordMode, SearchDocument};
 use verbatim_core::ports::{Archive, PortError, PortResult};
+use verbatim_dialects::guarded;
 
 use crate::derive;
 
@@ -46,10 +45,8 @@ fn document(record: ExchangeRecord) -> Fetched {
         bodies.iter().find(|body| body.info.leg == leg)
     };
     let (request, response) = (body(Leg::UpstreamRequest), body(Leg::UpstreamResponse));
-    // Bodies are anybody's bytes: one that a dialect stumbles over must not keep the others from being found.
-    let derived = catch_unwind(AssertUnwindSafe(|| derive::document(exchange, &heads, request, response)));
-    match derived {
+    match guarded(|| derive::document(exchange, &heads, request, response)) {
         Ok(document) => Fetched::Document(Box::new(document)),
-        Err(_) => Fetched::Unreadable("deriving its text failed; the log has more".to_owned()),
+        Err(stumbled) => Fetched::Unreadable(stumbled.to_string()),
     }
 }

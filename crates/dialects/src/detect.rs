@@ -22,9 +22,8 @@ pub fn detect(provider: ProviderDialect, method: &str, path: &str) -> Dialect {
 
 /// The path's segments, decoded, without query and empty ones.
 pub(crate) fn segments(path: &str) -> Vec<Cow<'_, str>> {
-    let end = path.find(['?', '#']).unwrap_or(path.len());
-    path[..end]
-        .split('/')
+    let path = path.split(['?', '#']).next().unwrap_or_default();
+    path.split('/')
         .filter(|segment| !segment.is_empty())
         .map(|segment| percent_decode_str(segment).decode_utf8_lossy())
         .collect()

@@ -4,26 +4,41 @@
 //! body. After the status may stand `cut`: the answer's body did not end regularly. They are written by hand from the
 //! providers' documentation.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use verbatim_core::model::{Headers, ProviderDialect};
 
 use crate::{ExchangeView, Reading, detect, read};
 
 /// A call and its answer.
+#[derive(Clone)]
 pub(crate) struct Golden {
-    method: String,
-    path: String,
-    request_headers: Headers,
-    request: Vec<u8>,
-    status: u16,
-    complete: bool,
-    response_headers: Headers,
-    response: Vec<u8>,
+    name: String,
+    pub(crate) method: String,
+    pub(crate) path: String,
+    pub(crate) request_headers: Headers,
+    pub(crate) request: Vec<u8>,
+    pub(crate) status: u16,
+    pub(crate) complete: bool,
+    pub(crate) response_headers: Headers,
+    pub(crate) response: Vec<u8>,
 }
 
 impl Golden {
-    fn parse(text: &str) -> Self {
+    /// Every golden exchange of a dialect.
+    pub(crate) fn all(dialect: &str) -> Vec<Self> {
+        let mut files: Vec<_> = std::fs::read_dir(folder(dialect))
+            .expect("golden files")
+            .map(|entry| entry.unwrap().path())
+            .filter(|file| file.extension().is_some_and(|extension| extension == "http"))
+            .collect();
+        assert!(!files.is_empty());
+        files.sort();
+        let name = |file: &Path| file.file_stem().unwrap().to_str().unwrap().to_owned();
+        files.iter().map(|file| Self::parse(name(file), &std::fs::read_to_string(file).unwrap())).collect()
+    }
+
+    fn parse(name: String, text: &str) -> Self {
         let (request, response) =
             text.split_once("\n=====\n").expect("a line of ===== between request and answer");
         let (first, request_headers, request) = message(request);
@@ -31,6 +46,7 @@ impl Golden {
         let (first, response_headers, response) = message(response);
         let (status, cut) = first.split_once(' ').unwrap_or((first, ""));
         Self {
+            name,
             method: method.into(),
             path: path.into(),
             request_headers,
@@ -42,7 +58,12 @@ impl Golden {
         }
     }
 
-    fn read(&self, provider_dialect: ProviderDialect, response: &[u8], response_complete: bool) -> Reading {
+    pub(crate) fn read(
+        &self,
+        provider_dialect: ProviderDialect,
+        response: &[u8],
+        response_complete: bool,
+    ) -> Reading {
         read(&ExchangeView {
             provider_dialect,
             dialect: detect(provider_dialect, &self.method, &self.path),
@@ -70,24 +91,21 @@ fn message(text: &str) -> (&str, Headers, &str) {
     (first, headers, body)
 }
 
+fn folder(dialect: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("src").join(dialect).join("golden")
+}
+
 /// Reads every golden file of a dialect and compares with its snapshot; and reads it cut at every byte.
 pub(crate) fn check(provider: ProviderDialect, dialect: &str) {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src").join(dialect).join("golden");
-    let mut files: Vec<_> =
-        std::fs::read_dir(&folder).expect("golden files").map(|entry| entry.unwrap().path()).collect();
-    files.retain(|file| file.extension().is_some_and(|extension| extension == "http"));
-    files.sort();
-    assert!(!files.is_empty());
-    for file in files {
-        let golden = Golden::parse(&std::fs::read_to_string(&file).unwrap());
+    for golden in Golden::all(dialect) {
         let reading = golden.read(provider, &golden.response, golden.complete);
-        let name = file.file_stem().unwrap().to_str().unwrap();
+        let name = &golden.name;
         insta::with_settings!({
-            snapshot_path => &folder,
+            snapshot_path => folder(dialect),
             prepend_module_to_snapshot => false,
             omit_expression => true,
             sort_maps => true,
-        }, { insta::assert_json_snapshot!(name, reading) });
+        }, { insta::assert_json_snapshot!(name.as_str(), reading) });
         for end in 0..golden.response.len() {
             let cut = golden.read(provider, &golden.response[..end], false);
             assert!(

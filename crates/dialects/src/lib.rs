@@ -5,7 +5,12 @@
 //! reading what is searched and previewed, [`estimate`] counts tokens that the provider did not.
 //!
 //! Pure: it knows no I/O, no clock, and nothing of how the bytes came here or where the reading goes. Reading is
-//! total: whatever the bytes, there is a reading and no panic.
+//! total: whatever the bytes, there is a reading and no panic. Should one come all the same, [`guarded`] keeps it from
+//! harming anything but the reading of that one exchange.
+#![warn(
+    clippy::string_slice,
+    reason = "texts are anybody's: an offset need not be at a character's boundary"
+)]
 
 mod anthropic;
 mod counting;
@@ -17,6 +22,9 @@ pub mod frames;
 mod gemini;
 #[cfg(test)]
 mod golden;
+mod guard;
+#[cfg(test)]
+mod hostile;
 mod json;
 mod language;
 mod multipart;
@@ -32,6 +40,7 @@ pub mod text;
 mod view;
 
 pub use detect::detect;
+pub use guard::{Stumbled, guarded};
 pub use read::read;
 pub use reading::{
     Answer, Audio, Choice, Citation, Media, Message, Part, ProviderError, Reading, Reasoning, Role, Text,

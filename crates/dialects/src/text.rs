@@ -210,7 +210,7 @@ impl Joined {
             self.text.push('\n');
         }
         let room = self.limit - self.text.len();
-        let piece = &piece[..piece.floor_char_boundary(room)];
+        let (piece, _) = piece.split_at(piece.floor_char_boundary(room));
         if memchr::memchr(0, piece.as_bytes()).is_some() {
             // PostgreSQL's text knows no NUL.
             self.text.extend(piece.chars().filter(|char| *char != '\0'));

@@ -8,7 +8,7 @@ use verbatim_core::model::{
     Timestamp, Usage,
 };
 use verbatim_core::ports::Message;
-use verbatim_dialects::ExchangeView;
+use verbatim_dialects::{ExchangeView, Reading, guarded};
 use verbatim_proto::v1;
 
 /// Messages up to this size are kept until someone asks what they say; of larger ones the body is let go at once.
@@ -55,18 +55,20 @@ impl Running {
 fn exchange_of(payload: Bytes, with_preview: bool) -> Option<Box<Exchange>> {
     let decoded = verbatim_proto::decode(payload).ok()?;
     let v1::envelope::Message::Start(start) = decoded.message else { return None };
-    Some(Box::new(provisional(decoded.exchange, decoded.gateway, start, with_preview)))
+    let (mut exchange, headers, body) = provisional(decoded.exchange, decoded.gateway, start);
+    say(&mut exchange, &headers, if with_preview { &body } else { &[] }, verbatim_dialects::read);
+    Some(Box::new(exchange))
 }
 
-/// The record of a call as far as its start tells.
-fn provisional(id: ExchangeId, gateway: String, start: v1::Start, with_preview: bool) -> Exchange {
+/// The record of a call as far as its start tells, and what there is of its request.
+fn provisional(id: ExchangeId, gateway: String, start: v1::Start) -> (Exchange, Headers, Bytes) {
     let provider_dialect = u8::try_from(start.provider_dialect)
         .ok()
         .and_then(ProviderDialect::from_number)
         .unwrap_or(ProviderDialect::Raw);
     let caller = start.caller.unwrap_or_default();
     let body = start.request.map(|piece| piece.data).unwrap_or_default();
-    let mut exchange = Exchange {
+    let exchange = Exchange {
         id,
         gateway,
         began_at: Timestamp::from_unix_us(start.began_unix_us),
@@ -111,22 +113,64 @@ fn provisional(id: ExchangeId, gateway: String, start: v1::Start, with_preview: 
         lost_bytes: 0,
     };
     let headers = Headers(start.headers.into_iter().map(|header| (header.name, header.value)).collect());
-    exchange.dialect = verbatim_dialects::detect(provider_dialect, &exchange.method, &exchange.path);
-    if with_preview && !body.is_empty() {
-        let reading = verbatim_dialects::read(&ExchangeView {
-            provider_dialect,
-            dialect: exchange.dialect,
-            method: &exchange.method,
-            path: &exchange.path,
-            request_headers: &headers,
-            request_body: &body,
-            status: None,
-            response_headers: &Headers::default(),
-            response_body: &[],
-            response_complete: false,
+    (exchange, headers, body)
+}
+
+/// Adds what the bytes of a request say. A call whose bytes can't be read is shown without, and nothing else comes to
+/// harm.
+fn say(exchange: &mut Exchange, headers: &Headers, body: &[u8], read: fn(&ExchangeView<'_>) -> Reading) {
+    let said = guarded(|| {
+        let Exchange { provider_dialect, method, path, .. } = &*exchange;
+        let dialect = verbatim_dialects::detect(*provider_dialect, method, path);
+        let reading = (!body.is_empty()).then(|| {
+            read(&ExchangeView {
+                provider_dialect: *provider_dialect,
+                dialect,
+                method,
+                path,
+                request_headers: headers,
+                request_body: body,
+                status: None,
+                response_headers: &Headers::default(),
+                response_body: &[],
+                response_complete: false,
+            })
         });
-        exchange.asked_preview = verbatim_dialects::text::asked_preview(&reading);
-        exchange.model_asked = exchange.model_asked.or(reading.model_asked);
+        let preview = reading.as_ref().map(verbatim_dialects::text::asked_preview);
+        (dialect, preview.unwrap_or_default(), reading.and_then(|reading| reading.model_asked))
+    });
+    if let Ok((dialect, asked_preview, model_asked)) = said {
+        exchange.dialect = dialect;
+        exchange.asked_preview = asked_preview;
+        exchange.model_asked = exchange.model_asked.take().or(model_asked);
     }
-    exchange
+}
+
+#[cfg(test)]
+mod tests {
+    use verbatim_proto::piece;
+
+    use super::*;
+
+    fn call() -> (Exchange, Headers, Bytes) {
+        let body = Bytes::from_static(br#"{"model":"m","messages":[{"role":"user","content":"Hi"}]}"#);
+        let request = Some(piece(verbatim_core::model::Leg::ClientRequest, 0, body, &[]));
+        let (method, path) = ("POST".to_owned(), "/v1/chat/completions".to_owned());
+        let start = v1::Start { method, path, provider_dialect: 1, request, ..v1::Start::default() };
+        provisional(ExchangeId::mint(), "gateway".to_owned(), start)
+    }
+
+    #[test]
+    fn what_was_asked_is_shown_while_the_call_runs() {
+        let (mut exchange, headers, body) = call();
+        say(&mut exchange, &headers, &body, verbatim_dialects::read);
+        assert_eq!((exchange.asked_preview.as_str(), exchange.model_asked.as_deref()), ("Hi", Some("m")));
+    }
+
+    #[test]
+    fn a_call_that_reading_fails_over_is_shown_without_what_it_says() {
+        let (mut exchange, headers, body) = call();
+        say(&mut exchange, &headers, &body, |_| panic!("a fault in a dialect"));
+        assert_eq!((exchange.asked_preview.as_str(), exchange.path.as_str()), ("", "/v1/chat/completions"));
+    }
 }

@@ -96,16 +96,21 @@ fn media_at(object: &mut Object, keys: &[&str]) -> Option<Media> {
 
 /// An address, or what a `data:` address holds (RFC 2397).
 pub(crate) fn media_of_url(mut url: String) -> Media {
-    let is_base64 = url.get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case("data:"))
-        && url[..url.len().min(200)].contains(";base64,");
-    if !is_base64 {
+    let Some((media_type, data)) = base64_data(&url) else {
         return Media { url: Some(url), ..Media::default() };
-    }
-    let comma = url.find(',').unwrap_or(url.len() - 1);
-    let media_type = url[5..comma].split(';').next().filter(|kind| !kind.is_empty()).map(str::to_owned);
+    };
     // In place: the data may be megabytes.
-    url.drain(..=comma);
+    url.drain(..data);
     Media { media_type, data: Some(url), ..Media::default() }
+}
+
+/// Of a `data:` address in base64 its media type, and where its data begins.
+fn base64_data(url: &str) -> Option<(Option<String>, usize)> {
+    let (scheme, rest) = url.split_at_checked("data:".len())?;
+    let (head, data) = rest.split_once(',')?;
+    let head = head.strip_suffix(";base64").filter(|_| scheme.eq_ignore_ascii_case("data:"))?;
+    let media_type = head.split(';').next().filter(|kind| !kind.is_empty()).map(str::to_owned);
+    Some((media_type, url.len() - data.len()))
 }
 
 fn audio(object: &mut Object) -> Option<Part> {

@@ -1,5 +1,6 @@
 //! What the recorder promises, message by message.
 
+mod hostile;
 mod support;
 
 use std::sync::Arc;
