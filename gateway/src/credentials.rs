@@ -9,7 +9,7 @@ use percent_encoding::percent_decode_str;
 use verbatim_core::model::ProviderDialect;
 
 use crate::config::Provider;
-use crate::redact::credential_of;
+use crate::redact::{credential_of, is_secret_parameter};
 
 const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 const API_KEY: HeaderName = HeaderName::from_static("api-key");
@@ -57,8 +57,8 @@ pub(crate) fn of_caller<'a>(headers: &'a HeaderMap, query: Option<&'a str>) -> O
         .filter(|credential| !credential.is_empty())
         .map(Cow::from)
         .or_else(|| {
-            let (_, value) =
-                query?.split('&').filter_map(|pair| pair.split_once('=')).find(|(name, _)| *name == "key")?;
+            let mut pairs = query?.split('&').filter_map(|pair| pair.split_once('='));
+            let (_, value) = pairs.find(|(name, value)| !value.is_empty() && is_secret_parameter(name))?;
             Some(percent_decode_str(value).into())
         })
 }
@@ -197,6 +197,10 @@ mod tests {
         assert_eq!(found(headers(X_API_KEY, "k"), None), Some(b"k".to_vec()));
         assert_eq!(found(headers(X_GOOG_API_KEY, "k"), None), Some(b"k".to_vec()));
         assert_eq!(found(HeaderMap::new(), Some("alt=sse&key=a%2Bb")), Some(b"a+b".to_vec()));
+        assert_eq!(
+            found(HeaderMap::new(), Some("key=&api-version=1&subscription-key=k")),
+            Some(b"k".to_vec())
+        );
         assert_eq!(found(headers(AUTHORIZATION, ""), None), None);
         assert_eq!(found(HeaderMap::new(), Some("alt=sse")), None);
     }
