@@ -9,7 +9,7 @@ use percent_encoding::percent_decode_str;
 use verbatim_core::model::ProviderDialect;
 
 use crate::config::Provider;
-use crate::redact::credential_of;
+use crate::redact::{credential_of, is_secret_parameter};
 
 const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 const API_KEY: HeaderName = HeaderName::from_static("api-key");
@@ -57,16 +57,22 @@ pub(crate) fn of_caller<'a>(headers: &'a HeaderMap, query: Option<&'a str>) -> O
         .filter(|credential| !credential.is_empty())
         .map(Cow::from)
         .or_else(|| {
-            let (_, value) =
-                query?.split('&').filter_map(|pair| pair.split_once('=')).find(|(name, _)| *name == "key")?;
+            let mut pairs = query?.split('&').filter_map(|pair| pair.split_once('='));
+            let (_, value) = pairs.find(|(name, value)| !value.is_empty() && is_secret_parameter(name))?;
             Some(percent_decode_str(value).into())
         })
 }
 
 /// Whether the stored credential may stand in for the one that did not come, as far as the way tells by which the call
 /// came: any page in a browser on this machine reaches a loopback address, and would spend and read with it.
-/// `page_may` says that web pages like this one are configured to call, `by_name` that any host's name will do.
-pub(crate) fn lendable(headers: &HeaderMap, page_may: bool, by_name: bool) -> Result<(), CredentialError> {
+/// `asked` is the host in the request's target, where it has one. `page_may` says that web pages like this one are
+/// configured to call, `by_name` that any host's name will do.
+pub(crate) fn lendable(
+    headers: &HeaderMap,
+    asked: Option<&str>,
+    page_may: bool,
+    by_name: bool,
+) -> Result<(), CredentialError> {
     if page_may {
         return Ok(());
     }
@@ -74,9 +80,14 @@ pub(crate) fn lendable(headers: &HeaderMap, page_may: bool, by_name: bool) -> Re
     if headers.contains_key(ORIGIN) || headers.get("sec-fetch-site").is_some_and(from_elsewhere) {
         return Err(CredentialError::Page);
     }
-    // A page that reads what it calls by its own name says no origin (DNS rebinding).
-    let host = headers.get(HOST).and_then(|host| host.to_str().ok()?.parse::<Authority>().ok());
-    if by_name || host.is_none_or(|host| is_local(host.host())) { Ok(()) } else { Err(CredentialError::Name) }
+    // A page that reads what it calls by its own name says no origin (DNS rebinding). What can't be read as a host is
+    // no local one.
+    let is_local_host = |value: &HeaderValue| {
+        let host = value.to_str().ok().and_then(|host| host.parse::<Authority>().ok());
+        host.is_some_and(|host| is_local(host.host()))
+    };
+    let local = || headers.get_all(HOST).iter().all(is_local_host) && asked.is_none_or(is_local);
+    if by_name || local() { Ok(()) } else { Err(CredentialError::Name) }
 }
 
 /// Whether this is an address, or a name that nobody can register in the public name system: without a dot, or under a
@@ -84,8 +95,8 @@ pub(crate) fn lendable(headers: &HeaderMap, page_may: bool, by_name: bool) -> Re
 fn is_local(host: &str) -> bool {
     let host = host.trim_end_matches('.').to_ascii_lowercase();
     host.starts_with('[')
+        || !host.is_empty() && !host.contains('.')
         || host.parse::<std::net::Ipv4Addr>().is_ok()
-        || !host.contains('.')
         || [".localhost", ".local", ".internal"].iter().any(|domain| host.ends_with(domain))
 }
 
@@ -162,7 +173,7 @@ mod tests {
             let pair = |(name, value): &(&'static str, &'static str)| {
                 (HeaderName::from_static(name), HeaderValue::from_static(value))
             };
-            lendable(&pairs.iter().map(pair).collect(), page_may, by_name)
+            lendable(&pairs.iter().map(pair).collect(), None, page_may, by_name)
         };
         let page = [("host", "127.0.0.1:8080"), ("origin", "https://evil.example")];
         assert_eq!(ask(&page, false, false), Err(CredentialError::Page));
@@ -179,6 +190,16 @@ mod tests {
             assert_eq!(ask(&[("host", name)], false, false), Ok(()), "{name}");
         }
         assert_eq!(ask(&[], false, false), Ok(()));
+        for name in
+            ["evil.example:80:80", "evil.example/", "[::1", "", ":8080", "a@evil.example", "ev\tl.example"]
+        {
+            assert_eq!(ask(&[("host", name)], false, false), Err(CredentialError::Name), "{name}");
+        }
+        let two = [("host", "localhost"), ("host", "evil.example")];
+        assert_eq!(ask(&two, false, false), Err(CredentialError::Name));
+        for (asked, expected) in [("evil.example", Err(CredentialError::Name)), ("localhost", Ok(()))] {
+            assert_eq!(lendable(&HeaderMap::new(), Some(asked), false, false), expected);
+        }
     }
 
     #[test]
@@ -197,6 +218,10 @@ mod tests {
         assert_eq!(found(headers(X_API_KEY, "k"), None), Some(b"k".to_vec()));
         assert_eq!(found(headers(X_GOOG_API_KEY, "k"), None), Some(b"k".to_vec()));
         assert_eq!(found(HeaderMap::new(), Some("alt=sse&key=a%2Bb")), Some(b"a+b".to_vec()));
+        assert_eq!(
+            found(HeaderMap::new(), Some("key=&api-version=1&subscription-key=k")),
+            Some(b"k".to_vec())
+        );
         assert_eq!(found(headers(AUTHORIZATION, ""), None), None);
         assert_eq!(found(HeaderMap::new(), Some("alt=sse")), None);
     }

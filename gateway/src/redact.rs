@@ -6,18 +6,22 @@ mod form;
 mod json;
 mod keys;
 mod mask;
+mod names;
 mod spelling;
+mod url;
 
 use std::borrow::Cow;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
-use percent_encoding::percent_decode_str;
+use memchr::memchr2;
+use percent_encoding::percent_decode;
 
 use crate::capture::HeadBytes;
 use crate::config::{Redaction, Secret};
 
 pub(crate) use body::BodyRedactor;
 pub(crate) use keys::BodyKeys;
+pub(crate) use names::is_secret_parameter;
 
 const MARK: &str = "redacted:";
 /// What OpenAI's realtime clients put before a key among the WebSocket protocols.
@@ -61,7 +65,8 @@ impl Redactor {
             } else if name == http::header::SEC_WEBSOCKET_PROTOCOL {
                 head.push(name.as_str(), self.protocols(value).as_ref());
             } else {
-                head.push(name.as_str(), value.as_bytes());
+                // It may be a URL (`location`, `referer`, `x-goog-upload-url`), or hold one (`link`).
+                head.push(name.as_str(), self.url(value.as_bytes()).as_ref());
             }
         }
         head
@@ -69,28 +74,36 @@ impl Redactor {
 
     /// Path and query as they are recorded.
     pub(crate) fn path<'a>(&self, path_and_query: &'a str) -> Cow<'a, str> {
-        let Some((path, query)) = path_and_query.split_once('?') else { return path_and_query.into() };
-        let secret =
-            |pair: &str| pair.split_once('=').is_some_and(|(name, _)| self.is_secret_parameter(name));
-        if !query.split('&').any(secret) {
-            return path_and_query.into();
+        match self.url(path_and_query.as_bytes()) {
+            Cow::Borrowed(_) => path_and_query.into(),
+            Cow::Owned(shown) => String::from_utf8_lossy(&shown).into_owned().into(),
         }
-        let mut shown = format!("{path}?");
-        for (index, pair) in query.split('&').enumerate() {
-            if index > 0 {
-                shown.push('&');
+    }
+
+    /// A text as it is recorded that may be a URL or have URLs in it: what is secret in their queries is hidden.
+    fn url<'a>(&self, text: &'a [u8]) -> Cow<'a, [u8]> {
+        let Some(query) = memchr2(b'?', b'#', text) else { return text.into() };
+        let mut shown: Option<Vec<u8>> = None;
+        let mut copied = 0;
+        for (name, value) in url::parameters(text, query) {
+            // One within what is hidden already is hidden with it.
+            if value < copied || !self.is_secret_parameter(name) {
+                continue;
             }
-            match pair.split_once('=') {
-                Some((name, value)) if self.is_secret_parameter(name) => {
-                    let value: Cow<'_, [u8]> = percent_decode_str(value).into();
-                    shown.push_str(name);
-                    shown.push('=');
-                    shown.push_str(&self.mark(&value));
-                }
-                _ => shown.push_str(pair),
+            let end = url::value_end(text, value);
+            let credential: Cow<'_, [u8]> = percent_decode(&text[value..end]).into();
+            let shown = shown.get_or_insert_default();
+            shown.extend_from_slice(&text[copied..value]);
+            shown.extend_from_slice(self.mark(&credential).as_bytes());
+            copied = end;
+        }
+        match shown {
+            None => text.into(),
+            Some(mut shown) => {
+                shown.extend_from_slice(&text[copied..]);
+                shown.into()
             }
         }
-        shown.into()
     }
 
     fn mark(&self, credential: &[u8]) -> String {
@@ -98,24 +111,12 @@ impl Redactor {
     }
 
     fn is_secret(&self, name: &HeaderName) -> bool {
-        matches!(
-            name.as_str(),
-            "authorization"
-                | "proxy-authorization"
-                | "x-api-key"
-                | "api-key"
-                | "x-goog-api-key"
-                | "cookie"
-                | "set-cookie"
-                | "x-amz-security-token"
-        ) || self.headers.contains(name)
+        names::is_secret_header(name.as_str()) || self.headers.contains(name)
     }
 
     fn is_secret_parameter(&self, name: &str) -> bool {
-        let name = percent_decode_str(name).decode_utf8_lossy().to_ascii_lowercase();
-        matches!(name.as_str(), "key" | "api_key" | "access_token" | "sig")
-            || name.starts_with("x-amz-")
-            || self.query.contains(&name)
+        is_secret_parameter(name)
+            || (!self.query.is_empty() && self.query.iter().any(|known| **known == *names::parameter(name)))
     }
 
     fn protocols<'a>(&self, value: &'a HeaderValue) -> Cow<'a, [u8]> {
@@ -180,7 +181,7 @@ mod tests {
     #[test]
     fn query_parameters_are_known_by_name_however_written() {
         for query in
-            ["KEY=s", "%6bey=s", "api_key=s", "access_token=s", "sig=s", "X-Amz-Signature=s", "pin=s"]
+            ["KEY=s", "%6bey=s", "api-key=s", "access_token=s", "sig=s", "X-Goog-Signature=s", "%70in=s"]
         {
             let shown = redactor().path(&format!("/p?a=1&{query}&z=2")).into_owned();
             assert!(
@@ -188,8 +189,36 @@ mod tests {
                 "{shown}"
             );
         }
+        let whole = redactor().path("/p?key=a?key=\"b&z=2").into_owned();
+        assert_eq!(whole, format!("/p?key=redacted:{}&z=2", redactor().hash(b"a?key=\"b")));
         for path in ["/key=s", "/p?", "/p?monkey=s&keys=t", "/p?key"] {
             assert_eq!(redactor().path(path), path);
+        }
+    }
+
+    #[test]
+    fn credentials_in_urls_are_hidden_in_any_header() {
+        let hash = redactor().hash(b"s&1");
+        for (name, value, expected) in [
+            ("location", "https://a.example/f?sig=s%261&a=1#b", "https://a.example/f?sig=*&a=1#b"),
+            ("referer", "/x?a=1&key=s%261", "/x?a=1&key=*"),
+            ("referer", "/x?to=https://a.example/?key=s%261", "/x?to=https://a.example/?key=*"),
+            ("x-goog-upload-url", "https://a.example/u?upload_id=s%261", "https://a.example/u?upload_id=*"),
+            (
+                "location",
+                "app://done#access_token=s%261&expires_in=9",
+                "app://done#access_token=*&expires_in=9",
+            ),
+            (
+                "link",
+                "<https://a.example/?token=s%261>; rel=\"next\", </b?a=1>, </c?key=s%261>",
+                "<https://a.example/?token=*>; rel=\"next\", </b?a=1>, </c?key=*>",
+            ),
+        ] {
+            assert_eq!(shown(name, value), expected.replace('*', &format!("redacted:{hash}")));
+        }
+        for value in ["https://a.example/key=s", "what? key=", "a?b#c", "/?a=1&pageToken=2", "?"] {
+            assert_eq!(shown("location", value), value);
         }
     }
 

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use http::{HeaderMap, Version};
-use verbatim_core::model::{Attempt, Leg, Outcome};
+use verbatim_core::model::{Attempt, Leg, Outcome, RecordMode};
 
-use super::{Asked, EndFacts, Exchange, HeadFacts};
+use super::{Asked, EndFacts, Exchange, HeadBytes, HeadFacts};
 use crate::redact::Redactor;
 use crate::scan::Scan;
 
@@ -63,15 +63,28 @@ impl Call {
         headers: &HeaderMap,
         redactor: &Redactor,
     ) {
-        let recorded = self.exchange.mode() != verbatim_core::model::RecordMode::Off;
         self.exchange.head(HeadFacts {
             leg: Leg::ClientResponse,
             version: version_name(version),
             status,
-            headers: if recorded { redactor.head(headers) } else { Default::default() },
+            headers: self.shown(headers, redactor),
             at_us: self.exchange.now_us(),
         });
         self.note(|end| end.status = Some(status));
+    }
+
+    /// Records what follows the answer's body.
+    pub(crate) fn trailers(&mut self, trailers: &HeaderMap, redactor: &Redactor) {
+        let shown = self.shown(trailers, redactor);
+        self.note(|end| end.trailers = Some(shown));
+    }
+
+    /// Headers as they are recorded of this call.
+    fn shown(&self, headers: &HeaderMap, redactor: &Redactor) -> HeadBytes {
+        match self.exchange.mode() {
+            RecordMode::Off => HeadBytes::default(),
+            RecordMode::Full | RecordMode::Meta => redactor.head(headers),
+        }
     }
 
     /// Notes when the first byte of the answer's body passed.

@@ -3,8 +3,8 @@
 //! Every JSON body comes by here, on any path, since which paths' bodies hold credentials is for providers to say; so a
 //! body without any must cost next to nothing. Nothing is read of it until a key that matters stands in it. Such a key's
 //! letters between quotes, the first one unescaped, can be nothing in JSON but a string of that content, wherever they
-//! stand; so they are searched for, many bytes at a time. Only from `tools` and `client_secret` on, whose keys count by
-//! their place, structure is followed, until the list or object ends.
+//! stand; so they are searched for, many bytes at a time. Only from `tools`, `client_secret` and `authentication` on,
+//! whose keys count by their place, structure is followed, until the list or object ends.
 
 use memchr::{memchr2, memrchr};
 
@@ -48,6 +48,8 @@ enum Place {
     Plain,
     /// The object under `client_secret`.
     ClientSecret,
+    /// The object under `authentication`.
+    Authentication,
     /// The list under `tools`.
     Tools,
     /// An element of that list.
@@ -252,6 +254,7 @@ impl JsonRedactor {
             Some(Place::Headers) => true,
             Some(Place::Tool) => meaning.role == Role::Headers,
             Some(Place::ClientSecret) => meaning.role == Role::Value,
+            Some(Place::Authentication) => meaning.role == Role::Key,
             Some(Place::Plain | Place::Tools) | None => false,
         };
         match (meaning.role, place) {
@@ -270,6 +273,7 @@ impl JsonRedactor {
             (Some(Place::Tools), _) if !is_list => Place::Tool,
             (_, Role::Tools) if is_list => Place::Tools,
             (_, Role::ClientSecret) if !is_list => Place::ClientSecret,
+            (_, Role::Authentication) if !is_list => Place::Authentication,
             (Some(_), _) => Place::Plain,
             (None, _) => return,
         };

@@ -8,9 +8,23 @@ use crate::config::{ConfigError, Redaction};
 
 /// What JSON can spell one byte of a key with: `\u005f`.
 const SPELLING: usize = 6;
-/// Keys with a credential as their value: of OAuth, of realtime sessions, and of MCP servers.
-const SECRETS: [&str; 6] =
-    ["access_token", "authorization", "authorization_token", "client_secret", "id_token", "refresh_token"];
+/// Keys with a credential as their value: of OAuth, of realtime sessions, of MCP servers, and of the data sources and
+/// other providers that a call names. No `token`, which is what a model's output is made of.
+const SECRETS: [&str; 13] = [
+    "access_token",
+    "api-key",
+    "apiKey",
+    "api_key",
+    "apikey",
+    "authorization",
+    "authorization_token",
+    "client_secret",
+    "connection_string",
+    "encoded_api_key",
+    "id_token",
+    "refresh_token",
+    "subscription_key",
+];
 
 /// What a key says of its value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +46,10 @@ pub(super) enum Role {
     Tools,
     /// In an element of `tools`, all strings are credentials.
     Headers,
+    /// An object has a credential as its `key` (Azure OpenAI's own data sources).
+    Authentication,
+    /// In such an object, a string is a credential.
+    Key,
 }
 
 impl Meaning {
@@ -71,8 +89,13 @@ impl BodyKeys {
     /// The keys that always matter, and those that `more` names.
     pub(crate) fn new(more: &Redaction) -> Result<Self, ConfigError> {
         let key = |role, name: &str| (name.to_owned(), Meaning { secret: false, role });
-        let mut names =
-            vec![key(Role::Value, "value"), key(Role::Tools, "tools"), key(Role::Headers, "headers")];
+        let mut names = vec![
+            key(Role::Value, "value"),
+            key(Role::Tools, "tools"),
+            key(Role::Headers, "headers"),
+            key(Role::Authentication, "authentication"),
+            key(Role::Key, "key"),
+        ];
         let configured = more.body.iter().map(String::as_str);
         for name in SECRETS.into_iter().chain(configured) {
             let known = names.iter_mut().find(|(known, _)| known == name);

@@ -89,7 +89,7 @@ impl Relay {
         let page_may = cors::allowed(&self.cors, &headers).is_some();
         let by_name =
             !self.on_loopback || self.trusted_proxies.iter().any(|network| network.contains(address));
-        let lendable = credentials::lendable(&headers, page_may, by_name);
+        let lendable = credentials::lendable(&headers, asked.host(), page_may, by_name);
         headers::strip_request(&mut headers);
         if let Err(error) = credentials::settle(self.policy, &provider, has_own, lendable, &mut headers) {
             let refusal = Refusal::refused(StatusCode::UNAUTHORIZED, &error);

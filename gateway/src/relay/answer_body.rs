@@ -8,14 +8,15 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 use tokio::time::timeout;
 use verbatim_core::model::{Leg, Outcome};
 
+use super::Relay;
 use super::abort::Abort;
 use super::timers::Timers;
-use crate::capture::{Call, HeadBytes, Stage, Tee};
+use crate::capture::{Call, Stage, Tee};
+use crate::redact::Redactor;
 use crate::upstream::{UpstreamBody, chain, is_reset};
 
 /// What the caller gets.
@@ -32,7 +33,7 @@ pub(crate) struct RelayedBody {
     tee: Tee,
     call: Call,
     timers: Timers,
-    _in_flight: InFlight,
+    in_flight: InFlight,
     state: State,
     /// Where the framing does not show that an answer was cut, the connection has to.
     on_cut: OnCut,
@@ -49,18 +50,22 @@ pub(crate) struct OnCut {
 }
 
 /// Counts a call as under way for as long as it lives.
-pub(crate) struct InFlight(pub(crate) Arc<crate::health::Gauges>);
+pub(crate) struct InFlight(Arc<Relay>);
 
 impl InFlight {
-    pub(crate) fn new(gauges: Arc<crate::health::Gauges>) -> Self {
-        gauges.in_flight.fetch_add(1, Relaxed);
-        Self(gauges)
+    pub(crate) fn new(relay: Arc<Relay>) -> Self {
+        relay.gauges.in_flight.fetch_add(1, Relaxed);
+        Self(relay)
+    }
+
+    fn redactor(&self) -> &Redactor {
+        &self.0.redactor
     }
 }
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        self.0.in_flight.fetch_sub(1, Relaxed);
+        self.0.gauges.in_flight.fetch_sub(1, Relaxed);
     }
 }
 
@@ -86,16 +91,7 @@ impl RelayedBody {
         durable_within: Duration,
     ) -> Self {
         let tee = Tee::new(Arc::clone(call.exchange()), Leg::ClientResponse);
-        Self {
-            upstream,
-            tee,
-            call,
-            timers,
-            _in_flight: in_flight,
-            state: State::Passing,
-            on_cut,
-            durable_within,
-        }
+        Self { upstream, tee, call, timers, in_flight, state: State::Passing, on_cut, durable_within }
     }
 
     /// Ends a call whose answer has no body.
@@ -142,7 +138,7 @@ impl RelayedBody {
                         Ok(chunk) => ready!(self.tee.poll_pass(cx, chunk)),
                         Err(frame) => {
                             if let Ok(trailers) = frame.into_trailers() {
-                                self.trailers(&trailers);
+                                self.call.trailers(&trailers, self.in_flight.redactor());
                                 return Poll::Ready(Some(Ok(Frame::trailers(trailers))));
                             }
                             continue;
@@ -192,12 +188,6 @@ impl RelayedBody {
         let durable = durable(&self.call, self.durable_within);
         self.state = State::Withheld { last, durable: Box::pin(durable) };
         None
-    }
-
-    fn trailers(&mut self, trailers: &HeaderMap) {
-        let mut head = HeadBytes::with_capacity(trailers.len());
-        trailers.iter().for_each(|(name, value)| head.push(name.as_str(), value.as_bytes()));
-        self.call.note(|end| end.trailers = Some(head));
     }
 
     /// Breaks the answer off, once hyper had the chance to send what it has.

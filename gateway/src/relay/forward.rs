@@ -62,7 +62,7 @@ impl Relay {
         // section 7.8, lets a server pass over the wish).
         let upgrade = headers::upgrade(request.headers()).filter(|_| request.body().is_end_stream()).cloned();
         let leaves = upgrade.is_some().then(|| hyper::upgrade::on(&mut request));
-        let in_flight = InFlight::new(Arc::clone(&self.gauges));
+        let in_flight = InFlight::new(Arc::clone(self));
         let (head, body) = request.into_parts();
         let (method, version) = (head.method.clone(), head.version);
         let admitted = match self.admit(peer, began, head) {

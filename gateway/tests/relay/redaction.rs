@@ -1,6 +1,10 @@
 //! Credentials in bodies pass, and stay out of the log.
 
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
 use verbatim_core::model::Leg;
+use verbatim_gateway::{BaseUrl, Provider};
 use verbatim_mock_provider::Digest;
 use verbatim_proto::decode;
 
@@ -114,4 +118,58 @@ async fn what_is_recorded_while_a_body_passes_holds_no_credential() {
     assert_eq!(connection.receive("POST").await.status, 200);
     let record = rig.record().await;
     check(&rig, &record, Leg::ClientRequest, MCP, &record.request);
+}
+
+/// A provider that gives one answer, byte for byte.
+async fn answering(answer: &'static str, tasks: &mut JoinSet<()>) -> BaseUrl {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let base_url = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
+    tasks.spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut request = Vec::new();
+        while !request.ends_with(b"\r\n\r\n") {
+            assert_ne!(stream.read_buf(&mut request).await.unwrap(), 0);
+        }
+        stream.write_all(answer.as_bytes()).await.unwrap();
+        // Until the gateway has read it all.
+        let _ = stream.read_buf(&mut request).await;
+    });
+    base_url
+}
+
+#[tokio::test]
+async fn credentials_are_known_by_the_parts_of_names_in_heads_urls_and_trailers() {
+    let mut tasks = JoinSet::new();
+    let answer = "HTTP/1.1 200 OK\r\nx-auth-token: hush-1\r\nx-goog-upload-url: https://a.example/u?upload_id=hush-2\r\n\
+        x-ratelimit-remaining-tokens: 7\r\ntrailer: x-session-token\r\ntransfer-encoding: chunked\r\n\r\n\
+        2\r\nok\r\n0\r\nx-session-token: hush-3\r\nx-more: kept\r\n\r\n";
+    let base_url = answering(answer, &mut tasks).await;
+    let rig = Rig::with(|config| {
+        config.providers[4] = Provider::new("plain", verbatim_core::model::ProviderDialect::Raw, base_url);
+    })
+    .await;
+    let path = "/plain/a?subscription-key=hush-4&Signature=hush-5&max_tokens=9";
+    let headers = [
+        ("xi-api-key", "hush-6"),
+        ("cf-aig-authorization", "Bearer hush-7"),
+        ("referer", "https://a.example/?token=hush-8"),
+        ("idempotency-key", "once"),
+    ];
+    let answer = crate::support::get(rig.address, path, &headers).await;
+    assert_eq!(
+        (answer.status, answer.header("x-auth-token")),
+        (200, Some("hush-1")),
+        "what passes is as it was"
+    );
+    let record = rig.record().await;
+    assert!(!is_in_log(&rig, "hush"), "{record:?}");
+    assert!(record.start.path.ends_with("&max_tokens=9"), "{}", record.start.path);
+    assert_eq!(record.header("idempotency-key").as_deref(), Some("once"));
+    let head = record.heads.iter().find(|head| head.leg == u32::from(Leg::ClientResponse.number())).unwrap();
+    let limit = head.headers.iter().find(|header| header.name == "x-ratelimit-remaining-tokens").unwrap();
+    assert_eq!(limit.value, "7");
+    let trailers = &record.leg(Leg::ClientResponse).trailers;
+    let trailer = |name: &str| trailers.iter().find(|header| header.name == name).unwrap().value.clone();
+    assert_eq!(trailer("x-more"), "kept");
+    assert!(trailer("x-session-token").starts_with(b"redacted:"));
 }

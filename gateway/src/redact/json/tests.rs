@@ -79,6 +79,20 @@ fn client_secrets_and_ephemeral_keys_are_masked() {
 }
 
 #[test]
+fn the_keys_of_data_sources_are_masked() {
+    assert_eq!(
+        shown(
+            r#"{"data_sources":[{"type":"azure_search","parameters":{"index_name":"i","authentication":{"type":"api_key",
+            "key":"abcdefghij","more":{"key":"kept"}},"key":"kept"}}],"apiKey":"abc","logprobs":[{"token":"kept"}]}"#
+        ),
+        r#"{"data_sources":[{"type":"azure_search","parameters":{"index_name":"i","authentication":{"type":"api_key",
+            "key":"redacted:*","more":{"key":"kept"}},"key":"kept"}}],"apiKey":"red","logprobs":[{"token":"kept"}]}"#,
+    );
+    let text = r#"{"authentication":["a",{"key":"b"}],"key":"ek_1","max_tokens":"1","prompt_cache_key":"c"}"#;
+    assert_eq!(shown(text), text);
+}
+
+#[test]
 fn all_strings_in_the_headers_of_a_tool_are_masked() {
     let text = r#"{"input":"a","tools":[{"type":"function","name":"f"},
         {"type":"mcp","headers":{"X-A":"one","b":["two",{"c":"three"}],"n":1},"server_url":"u"},
@@ -106,8 +120,21 @@ enum Tree {
     Object(Vec<(String, Self)>),
 }
 
-const NAMES: [&str; 10] =
-    ["access_token", "authorization", "client_secret", "value", "tools", "headers", "x-pin", "a", "id_", "è"];
+const NAMES: [&str; 13] = [
+    "access_token",
+    "api_key",
+    "authentication",
+    "authorization",
+    "client_secret",
+    "value",
+    "key",
+    "tools",
+    "headers",
+    "x-pin",
+    "a",
+    "id_",
+    "è",
+];
 
 fn trees() -> impl Strategy<Value = Tree> {
     let leaf = prop_oneof![
@@ -220,14 +247,15 @@ fn check(value: &Value, shown: &Value, path: &mut Vec<Step>) {
     match (value, shown) {
         (Value::String(value), Value::String(shown)) => {
             let last = path.len().wrapping_sub(1);
-            let named = ["access_token", "authorization", "client_secret", "x-pin"]
+            let named = ["access_token", "api_key", "authorization", "client_secret", "x-pin"]
                 .iter()
                 .any(|name| key(last, name));
             let in_secret = key(last, "value") && key(last.wrapping_sub(1), "client_secret");
+            let in_source = key(last, "key") && key(last.wrapping_sub(1), "authentication");
             let in_headers = (0..path.len()).any(|at| {
                 key(at, "tools") && path.get(at + 1) == Some(&Step::Index) && key(at + 2, "headers")
             });
-            if named || in_secret || in_headers {
+            if named || in_secret || in_source || in_headers {
                 assert!(is_mask(shown), "{shown} at {path:?}");
             } else if key(last, "value") && value.starts_with("ek_") {
                 assert!(shown.strip_prefix("ek_").is_some_and(is_mask), "{shown} at {path:?}");
