@@ -130,20 +130,21 @@ impl Exchange {
         }
     }
 
-    /// Records a chunk; `false` where there is no room for it now.
+    /// Records a chunk that passes now; `false` where there is no room for it.
     pub(crate) fn try_chunk(self: &Arc<Self>, leg: Leg, offset: u64, bytes: &Bytes) -> bool {
         let mut alone = Gathered::default();
-        let has_room = self.try_gather(leg, offset, bytes, &mut alone);
+        let time = ChunkTime { offset, at_us: self.now_us() };
+        let has_room = self.try_gather(leg, time, bytes, &mut alone);
         self.hand_over(leg, &mut alone);
         has_room
     }
 
     /// Records a chunk that follows those in `gathered`, which is to be handed over before anything else happens to
-    /// the exchange; `false` where there is no room for it now.
+    /// the exchange; `false` where there is no room for it now. `time` says where it begins, and when it came.
     pub(crate) fn try_gather(
         self: &Arc<Self>,
         leg: Leg,
-        offset: u64,
+        time: ChunkTime,
         bytes: &Bytes,
         gathered: &mut Gathered,
     ) -> bool {
@@ -157,7 +158,7 @@ impl Exchange {
         if !self.queue.try_reserve(&self.charged, bytes.len() + EVENT_BYTES) {
             return false;
         }
-        let time = ChunkTime { offset, at_us: self.progress() };
+        let offset = time.offset;
         let is_large = bytes.len() >= COPY_BELOW;
         if is_large || gathered.bytes.len() + bytes.len() > GATHERED_BYTES {
             self.hand_over(leg, gathered);

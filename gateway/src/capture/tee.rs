@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tokio::time::{Sleep, sleep};
-use verbatim_core::model::Leg;
+use verbatim_core::model::{ChunkTime, Leg};
 
 use super::{Exchange, Gathered};
 
@@ -23,8 +23,18 @@ pub(crate) struct Tee {
     leg: Leg,
     offset: u64,
     gathered: Gathered,
-    held: Option<(Bytes, Instant)>,
+    held: Option<Held>,
     pause: Option<Pin<Box<Sleep>>>,
+}
+
+/// A chunk for whose recording there is no room.
+#[derive(Debug)]
+struct Held {
+    chunk: Bytes,
+    /// When it came.
+    at_us: u64,
+    /// Up to when the wait for room is counted.
+    since: Instant,
 }
 
 impl Tee {
@@ -46,30 +56,34 @@ impl Tee {
         self.held.is_some()
     }
 
-    /// Puts a chunk in.
+    /// Puts a chunk in: the call makes progress, whatever is recorded of it.
     pub(crate) fn poll_pass(&mut self, cx: &mut Context<'_>, chunk: Bytes) -> Poll<Bytes> {
-        if self.gathers(&chunk) {
+        if chunk.is_empty() {
+            return Poll::Ready(chunk);
+        }
+        let at_us = self.exchange.progress();
+        if self.gathers(&chunk, at_us) {
             return Poll::Ready(self.passed(chunk));
         }
         // What is gathered holds room.
         self.flush();
-        self.held = Some((chunk, Instant::now()));
+        self.held = Some(Held { chunk, at_us, since: Instant::now() });
         self.poll_held(cx)
     }
 
     /// Asks for the chunk that is held back.
     pub(crate) fn poll_held(&mut self, cx: &mut Context<'_>) -> Poll<Bytes> {
         loop {
-            let Some((chunk, since)) = self.held.take() else { return Poll::Pending };
-            if self.gathers(&chunk) {
-                return Poll::Ready(self.passed(chunk));
+            let Some(Held { chunk, at_us, since }) = self.held.take() else { return Poll::Pending };
+            if self.gathers(&chunk, at_us) {
+                return Poll::Ready(self.let_go(chunk));
             }
             self.exchange.slowed(since.elapsed());
             if !self.exchange.may_wait(self.offset) {
                 self.exchange.lose(self.leg, chunk.len());
-                return Poll::Ready(self.passed(chunk));
+                return Poll::Ready(self.let_go(chunk));
             }
-            self.held = Some((chunk, Instant::now()));
+            self.held = Some(Held { chunk, at_us, since: Instant::now() });
             let pause = self.pause.get_or_insert_with(|| Box::pin(sleep(PAUSE)));
             ready!(pause.as_mut().poll(cx));
             self.pause = None;
@@ -81,8 +95,15 @@ impl Tee {
         self.exchange.hand_over(self.leg, &mut self.gathered);
     }
 
-    fn gathers(&mut self, chunk: &Bytes) -> bool {
-        self.exchange.try_gather(self.leg, self.offset, chunk, &mut self.gathered)
+    fn gathers(&mut self, chunk: &Bytes, at_us: u64) -> bool {
+        let time = ChunkTime { offset: self.offset, at_us };
+        self.exchange.try_gather(self.leg, time, chunk, &mut self.gathered)
+    }
+
+    /// The other side gets the chunk only now that it is held back no longer.
+    fn let_go(&mut self, chunk: Bytes) -> Bytes {
+        self.exchange.progress();
+        self.passed(chunk)
     }
 
     fn passed(&mut self, chunk: Bytes) -> Bytes {

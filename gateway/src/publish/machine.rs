@@ -161,8 +161,11 @@ impl Machine {
         self.waiting_since
     }
 
-    /// Takes an event in.
+    /// Takes an event in; what comes behind the end is none of the exchange's.
     pub(super) fn event(&mut self, event: Event, now: Instant) {
+        if !matches!(self.closing, Closing::Open) {
+            return;
+        }
         match event {
             // The first one made this machine; there is no other.
             Event::Start(_) => return,

@@ -14,12 +14,13 @@ use tokio::time::timeout;
 use verbatim_core::model::{Attempt, Outcome, RecordMode};
 
 use super::admit::{Admitted, Refused};
-use super::answer::{Refusal, stamp};
+use super::answer::{Refusal, json_answer, stamp};
 use super::answer_body::{InFlight, OnCut, RelayedBody, durable};
 use super::timers::{TimedOut, Timers};
 use super::{AnswerBody, Peer, Relay, RequestBody, cors};
 use crate::capture::{Call, Stage};
 use crate::config::Provider;
+use crate::errors::error_body;
 use crate::headers;
 use crate::route::Route;
 use crate::upstream::{Failure, UpstreamBody};
@@ -153,9 +154,9 @@ impl Relay {
             body.end_empty();
             // Where nothing follows, the head is the end that waits for the record.
             if body.call().exchange().is_required() && !durable(body.call(), self.durable_within()).await {
-                let mut answer = super::answer::json_answer(
+                let mut answer = json_answer(
                     StatusCode::SERVICE_UNAVAILABLE,
-                    crate::errors::error_body(
+                    error_body(
                         provider.dialect,
                         StatusCode::SERVICE_UNAVAILABLE,
                         "the call was answered, but its record could not be kept",
@@ -213,9 +214,11 @@ impl Relay {
             ended_us: Some(exchange.now_us()),
         });
         if exchange.is_client_gone() {
-            admitted
-                .call
-                .end(Outcome::ClientAborted, Some("the caller left while it was sending".to_owned()));
+            let why = "the caller left while it was sending";
+            admitted.call.end(Outcome::ClientAborted, Some(why.to_owned()));
+            // As a rule nobody is there to get it: it belongs to no record.
+            let status = StatusCode::BAD_REQUEST;
+            return json_answer(status, error_body(admitted.provider.dialect, status, why));
         }
         let (status, outcome) = match no_answer {
             NoAnswer::TimedOut(_) | NoAnswer::Failure(Failure::ConnectTimeout(_)) => {

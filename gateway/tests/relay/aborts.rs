@@ -67,8 +67,9 @@ async fn a_caller_that_leaves_while_it_sends_cancels_the_call() {
     let entry = soon(rig.mock.ledger().wait_for_id("a")).await;
     assert_eq!((entry.ending, entry.request_complete), (Ending::PeerLeft, false));
     let record = rig.record().await;
-    assert_eq!(record.outcome(), Outcome::ClientAborted);
+    assert_eq!((record.outcome(), record.end.status), (Outcome::ClientAborted, None));
     assert_eq!(record.request, &CHAT.as_bytes()[..20]);
+    assert!(record.heads.is_empty() && record.response.is_empty(), "nobody was answered: {record:?}");
 }
 
 #[tokio::test]

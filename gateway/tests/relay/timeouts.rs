@@ -5,7 +5,7 @@ use std::time::Duration;
 use verbatim_core::model::Outcome;
 use verbatim_mock_provider::Ending;
 
-use crate::support::{After, Connection, Rig, head, post, soon};
+use crate::support::{After, Connection, Rig, get, head, post, soon};
 
 const CHAT: &str = r#"{"model":"m","messages":[{"role":"user","content":"hello"}]}"#;
 const STREAM: &str = r#"{"model":"m","stream":true,"messages":[{"role":"user","content":"hello"}]}"#;
@@ -99,4 +99,38 @@ async fn a_slow_answer_within_its_times_passes() {
     let headers = [("x-mock", "delay-head=400ms")];
     let answer = post(rig.address, "/v1/chat/completions", &headers, CHAT.as_bytes()).await;
     assert_eq!(answer.status, 200);
+}
+
+#[tokio::test]
+async fn a_stream_that_goes_on_is_not_idle_however_little_of_it_is_recorded() {
+    let rig = Rig::with(|config| config.timeouts.idle = SHORT * 4).await;
+    for mode in ["meta", "off"] {
+        let headers = [("x-mock", "chunks=14; chunk-delay=100ms; flush"), ("x-verbatim-record", mode)];
+        let answer = post(rig.address, "/v1/chat/completions", &headers, STREAM.as_bytes()).await;
+        assert_eq!(answer.after, After::Whole, "{mode}");
+    }
+    assert!(rig.records(2).await.iter().all(|record| record.outcome() == Outcome::Completed));
+}
+
+#[tokio::test]
+async fn a_stream_that_goes_on_is_not_idle_when_there_is_no_room_to_record_it() {
+    let rig = Rig::with(|config| {
+        config.timeouts.idle = SHORT * 4;
+        config.queue.total = 1 << 20;
+        config.queue.exchange = 1 << 20;
+    })
+    .await;
+    rig.log.faulty.cut_off();
+    let headers = [("x-mock", "chunks=14; chunk-delay=100ms; flush")];
+    let mut begun = Connection::open(rig.address).await;
+    begun.send(head("POST", "/v1/chat/completions", &headers, Some(STREAM.len()))).await;
+    begun.send(STREAM).await;
+    soon(rig.mock.ledger().wait_for_begun(1)).await;
+    // The rest of that one is lost, and of the next not even the start is recorded.
+    while rig.health.snapshot().unrecorded == 0 {
+        get(rig.address, "/plain/raw/2000", &[]).await;
+    }
+    let answer = post(rig.address, "/v1/chat/completions", &headers, STREAM.as_bytes()).await;
+    assert_eq!(answer.after, After::Whole);
+    assert_eq!(begun.receive("POST").await.after, After::Whole);
 }

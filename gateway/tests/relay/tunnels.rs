@@ -1,5 +1,7 @@
 //! WebSockets: bytes pass both ways and are recorded as they passed.
 
+use std::time::Duration;
+
 use tokio::io::AsyncWriteExt;
 use verbatim_core::model::Outcome;
 use verbatim_mock_provider::{Digest, Ending};
@@ -78,7 +80,7 @@ async fn a_caller_that_leaves_a_tunnel_is_seen_by_the_provider() {
 
 #[tokio::test]
 async fn a_shutdown_interrupts_a_tunnel_that_goes_on() {
-    let mut rig = Rig::with(|config| config.timeouts.drain = std::time::Duration::from_millis(100)).await;
+    let mut rig = Rig::with(|config| config.timeouts.drain = Duration::from_millis(100)).await;
     let mut connection = open(&rig).await;
     connection.send(frame(1, b"hi")).await;
     connection.at_least(4).await;
@@ -90,7 +92,7 @@ async fn a_shutdown_interrupts_a_tunnel_that_goes_on() {
 
 #[tokio::test]
 async fn a_silent_tunnel_is_closed() {
-    let rig = Rig::with(|config| config.timeouts.idle = std::time::Duration::from_millis(100)).await;
+    let rig = Rig::with(|config| config.timeouts.idle = Duration::from_millis(100)).await;
     let mut connection = open(&rig).await;
     connection.ending().await;
     assert_eq!(rig.record().await.outcome(), Outcome::TimedOut);
@@ -126,4 +128,19 @@ async fn a_body_passes_whatever_protocol_its_sender_would_rather_speak() {
         assert_eq!(entry.request_headers.get("http2-settings"), None, "{upgrade}");
         assert_eq!(rig.record().await.request, body.as_bytes(), "{upgrade}");
     }
+}
+
+#[tokio::test]
+async fn a_tunnel_of_which_nothing_is_recorded_is_not_silent_while_bytes_pass() {
+    let rig = Rig::with(|config| config.timeouts.idle = Duration::from_millis(400)).await;
+    let mut connection = Connection::open(rig.address).await;
+    connection.send(handshake("x-verbatim-record: meta\r\n")).await;
+    assert_eq!(connection.head().await.unwrap().0, 101);
+    // The answer comes only when the frame is whole.
+    let mut pace = tokio::time::interval(Duration::from_millis(20));
+    for byte in frame(1, &[b'x'; 60]) {
+        pace.tick().await;
+        connection.send([byte]).await;
+    }
+    assert_eq!(connection.at_least(62).await.len(), 62);
 }

@@ -313,6 +313,28 @@ fn a_large_exchange_that_is_over_begins_with_its_start_all_the_same() {
 }
 
 #[test]
+fn what_comes_behind_the_end_is_dropped() {
+    let mut bench = Bench::new();
+    bench.run(Step::Chunk { request: true, length: 100 });
+    bench.run(Step::End);
+    bench.exchange.head(HeadFacts {
+        leg: Leg::ClientResponse,
+        version: "HTTP/1.1",
+        status: 502,
+        headers: HeadBytes::default(),
+        at_us: 1,
+    });
+    assert!(bench.exchange.try_chunk(Leg::ClientResponse, 0, &Bytes::from_static(b"nobody reads this")));
+    bench.exchange.end(EndFacts { outcome: Outcome::UpstreamAborted, ..end_facts() });
+    bench.pass_on();
+    bench.finish();
+    let Some((_, Message::End(end))) = bench.stored[0].values().next_back() else { panic!("an end") };
+    assert_eq!(end.outcome, u32::from(Outcome::Completed.number()));
+    assert!(end.heads.is_empty(), "{:?}", end.heads);
+    assert_eq!(bench.read(), bench.sent);
+}
+
+#[test]
 fn a_part_goes_at_64_kib_or_after_a_quarter_of_a_second() {
     let mut bench = Bench::new();
     bench.run(Step::Take);
