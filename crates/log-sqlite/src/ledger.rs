@@ -131,8 +131,11 @@ impl Ledger {
         ledger
     }
 
-    /// Takes note of a new file that is written to from now on.
+    /// Takes note of a new file that is written to from now on; in place of one of that name, where nothing was written.
     pub(crate) fn begin_file(&mut self, segment: Arc<Segment>) {
+        if self.files.kept.back().is_some_and(|newest| newest.segment.first == segment.first) {
+            self.files.kept.pop_back();
+        }
         let contents = Contents::new(segment.first);
         self.files.kept.push_back(Kept { segment, contents, to_write_back: 0 });
     }
@@ -369,3 +372,6 @@ impl Ledger {
         (cursor, &self.files)
     }
 }
+
+#[cfg(test)]
+mod tests;

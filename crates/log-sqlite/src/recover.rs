@@ -133,11 +133,13 @@ fn load(
     Ok(Kept { segment: Arc::new(segment), contents: salvaged.contents, to_write_back: 0 })
 }
 
-/// Behind everything that was ever used. A log that was not closed in order may have given out sequences that no file
-/// tells of any more, but none further than its newest file reaches.
+/// Behind everything that was ever used, and behind the name of every file: one that holds nothing is not begun again,
+/// for its writing and its going could not be told apart from the next one's. A log that was not closed in order may
+/// have given out sequences that no file tells of any more, but none further than its newest file reaches.
 fn next_sequence(kept: &[Kept], remembered: &Remembered, damage: &Damage) -> Sequence {
-    match kept.last() {
-        Some(newest) if !remembered.clean || !damage.set_aside.is_empty() => newest.contents.first() + SPAN,
-        _ => remembered.position.next,
+    match kept.last().map(|newest| newest.contents.first()) {
+        Some(newest) if !remembered.clean || !damage.set_aside.is_empty() => newest + SPAN,
+        Some(newest) => remembered.position.next.max(newest + 1),
+        None => remembered.position.next,
     }
 }

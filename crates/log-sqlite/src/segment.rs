@@ -34,7 +34,7 @@ const SCHEMA_BYTES: u64 = 128 << 10;
 /// 1.5 KB; larger ones cost more than they save, because every commit writes the last page again.
 const PAGE_BYTES: u32 = 8192;
 
-/// Repeatable: the first attempt may have met a full disk.
+/// Repeatable: the first attempt may have met a full disk, or have been given up before the first message.
 const CREATE: &str = "
     BEGIN IMMEDIATE;
     CREATE TABLE IF NOT EXISTS gateway (number INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
@@ -47,6 +47,7 @@ const CREATE: &str = "
     );
     -- Written once, when nothing more is added: what the file holds.
     CREATE TABLE IF NOT EXISTS contents (entries BLOB NOT NULL);
+    DELETE FROM contents;
     PRAGMA user_version = 1;
     COMMIT;";
 

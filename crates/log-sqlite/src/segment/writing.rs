@@ -104,4 +104,17 @@ mod tests {
         let expected = [(1, &few[0]), (3, &few[2]), (4, &many[0]), (53, &many[49])];
         assert_eq!(found.messages, expected.map(|(sequence, message)| (sequence, message.clone())));
     }
+
+    #[test]
+    fn a_file_that_was_finished_with_nothing_in_it_and_is_begun_again_shows_what_comes_then() {
+        let directory = tempfile::tempdir().unwrap();
+        let segment = Segment::new(directory.path(), 1);
+        segment.create(1 << 20).unwrap().finish(&Contents::new(1)).unwrap();
+        let mut writing = segment.create(1 << 20).unwrap();
+        writing.write((1..).zip(&messages(3))).unwrap();
+        let Loaded::Sound { contents, finished } = segment.load().unwrap() else {
+            panic!("the file is damaged")
+        };
+        assert_eq!((contents.messages(), finished), (3, false));
+    }
 }
