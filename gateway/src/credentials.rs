@@ -2,14 +2,16 @@
 
 use std::borrow::Cow;
 
-use http::header::{AUTHORIZATION, HOST, ORIGIN};
+use http::header::{AUTHORIZATION, HOST, ORIGIN, SEC_WEBSOCKET_PROTOCOL};
 use http::uri::Authority;
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 use percent_encoding::percent_decode_str;
 use verbatim_core::model::ProviderDialect;
 
 use crate::config::Provider;
-use crate::redact::{credential_of, is_secret_parameter};
+use crate::redact::{
+    credential_of, is_credential_header, is_secret_header, is_secret_parameter, protocol_credential,
+};
 
 const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 const API_KEY: HeaderName = HeaderName::from_static("api-key");
@@ -48,19 +50,47 @@ pub(crate) enum CredentialError {
     Name,
 }
 
-/// The credential that came with a call, wherever a provider's SDK puts it.
+/// The credential that came with a call, wherever it stands: the first that is not empty.
 pub(crate) fn of_caller<'a>(headers: &'a HeaderMap, query: Option<&'a str>) -> Option<Cow<'a, [u8]>> {
-    [AUTHORIZATION, X_API_KEY, API_KEY, X_GOOG_API_KEY]
-        .iter()
-        .find_map(|name| headers.get(name))
-        .map(credential_of)
-        .filter(|credential| !credential.is_empty())
-        .map(Cow::from)
-        .or_else(|| {
-            let mut pairs = query?.split('&').filter_map(|pair| pair.split_once('='));
-            let (_, value) = pairs.find(|(name, value)| !value.is_empty() && is_secret_parameter(name))?;
-            Some(percent_decode_str(value).into())
-        })
+    // Where providers' SDKs put it; the rest is looked through only for calls that have none there.
+    let usual = [AUTHORIZATION, X_API_KEY, API_KEY, X_GOOG_API_KEY];
+    let mut in_usual = usual.iter().flat_map(|name| headers.get_all(name)).map(credential_of);
+    if let Some(credential) = in_usual.find(|credential| !credential.is_empty()) {
+        return Some(credential.into());
+    }
+    // Some servers take a semicolon for an ampersand.
+    let mut pairs =
+        query.into_iter().flat_map(|query| query.split(['&', ';'])).filter_map(|pair| pair.split_once('='));
+    if let Some((_, value)) = pairs.find(|(name, value)| !value.is_empty() && is_secret_parameter(name)) {
+        return Some(percent_decode_str(value).into());
+    }
+    let of_header = |(name, value): (&HeaderName, &'a HeaderValue)| match name {
+        name if *name == SEC_WEBSOCKET_PROTOCOL => protocol_credential(value),
+        name => is_credential_header(name.as_str()).then(|| credential_of(value)),
+    };
+    headers.iter().filter_map(of_header).find(|credential| !credential.is_empty()).map(Cow::from)
+}
+
+/// Takes off every header and query parameter that is for credentials: what is left of a call's own, where those do not
+/// go on.
+pub(crate) fn strip(headers: &mut HeaderMap, uri: Uri) -> Uri {
+    let secret = |name: &&HeaderName| is_secret_header(name.as_str());
+    let names: Vec<HeaderName> = headers.keys().filter(secret).cloned().collect();
+    for name in names {
+        headers.remove(name);
+    }
+    let Some(query) = uri.query() else { return uri };
+    let stays = |pair: &&str| !is_secret_parameter(pair.split_once('=').map_or(pair, |(name, _)| name));
+    if query.split('&').all(|pair| stays(&pair)) {
+        return uri;
+    }
+    let kept: Vec<&str> = query.split('&').filter(stays).collect();
+    let mark = if kept.is_empty() { "" } else { "?" };
+    let asked = format!("{}{mark}{}", uri.path(), kept.join("&"));
+    let mut parts = uri.into_parts();
+    // Of what was read as a path and query, parts of the query make one.
+    parts.path_and_query = asked.parse().ok();
+    Uri::from_parts(parts).unwrap_or_default()
 }
 
 /// Whether the stored credential may stand in for the one that did not come, as far as the way tells by which the call
@@ -224,5 +254,42 @@ mod tests {
         );
         assert_eq!(found(headers(AUTHORIZATION, ""), None), None);
         assert_eq!(found(HeaderMap::new(), Some("alt=sse")), None);
+        for (name, value) in
+            [("xi-api-key", "k"), ("sec-websocket-protocol", "realtime, openai-insecure-api-key.k")]
+        {
+            let name = HeaderName::from_static(name);
+            assert_eq!(found(headers(name, value), None), Some(b"k".to_vec()));
+        }
+        assert_eq!(found(headers(HeaderName::from_static("cookie"), "a=b"), None), None);
+    }
+
+    #[test]
+    fn an_empty_credential_hides_no_other() {
+        let headers = |empty| {
+            let pairs = [(AUTHORIZATION, empty), (X_API_KEY, ""), (X_API_KEY, "k")];
+            pairs.into_iter().map(|(name, value)| (name, HeaderValue::from_static(value))).collect()
+        };
+        for empty in ["", " ", "Bearer", "bearer "] {
+            let headers: HeaderMap = headers(empty);
+            assert_eq!(of_caller(&headers, None).as_deref(), Some(b"k".as_slice()), "{empty:?}");
+        }
+        let none = HeaderMap::new();
+        let found = of_caller(&none, Some("key=&a;token=k"));
+        assert_eq!(found.as_deref(), Some(b"k".as_slice()));
+    }
+
+    #[test]
+    fn what_is_for_credentials_is_taken_off() {
+        let pairs = [("authorization", ""), ("cookie", "a=b"), ("xi-api-key", ""), ("accept", "a")];
+        let mut headers: HeaderMap = pairs
+            .into_iter()
+            .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)))
+            .collect();
+        let uri = strip(&mut headers, Uri::from_static("http://h:1/p?key=&a=1&token&b=2"));
+        assert_eq!(headers.keys().collect::<Vec<_>>(), ["accept"]);
+        assert_eq!(uri, "http://h:1/p?a=1&b=2");
+        assert_eq!(strip(&mut headers, Uri::from_static("http://h:1/p?key=")), "http://h:1/p");
+        let same = Uri::from_static("http://h:1/p?a=1");
+        assert_eq!(strip(&mut headers, same.clone()), same);
     }
 }

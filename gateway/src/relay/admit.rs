@@ -79,7 +79,7 @@ impl Relay {
             dialect,
             uri,
         });
-        let (provider, uri) = match way {
+        let (provider, mut uri) = match way {
             Ok(way) => way,
             Err(Astray { refusal, .. }) => return Err(Box::new(Refused { call, dialect, refusal })),
         };
@@ -91,6 +91,9 @@ impl Relay {
             !self.on_loopback || self.trusted_proxies.iter().any(|network| network.contains(address));
         let lendable = credentials::lendable(&headers, asked.host(), page_may, by_name);
         headers::strip_request(&mut headers);
+        if !self.policy.allow_passthrough {
+            uri = credentials::strip(&mut headers, uri);
+        }
         if let Err(error) = credentials::settle(self.policy, &provider, has_own, lendable, &mut headers) {
             let refusal = Refusal::refused(StatusCode::UNAUTHORIZED, &error);
             return Err(Box::new(Refused { call, dialect, refusal }));

@@ -131,11 +131,25 @@ async fn stored_credentials_are_lent_only_where_configured() {
     }
     assert_eq!(rig.mock.ledger().totals().begun, 0);
     let rig = with(true, false).await;
-    let own = [("authorization", "Bearer own")];
-    let answer = post(rig.address, "/v1/chat/completions", &own, CHAT.as_bytes()).await;
-    assert_eq!(answer.status, 401);
-    assert_eq!(rig.record().await.outcome(), Outcome::Refused);
+    for own in [
+        &[("authorization", "Bearer own")][..],
+        &[("authorization", ""), ("x-api-key", "own")],
+        &[("xi-api-key", "own")],
+    ] {
+        let answer = post(rig.address, "/v1/chat/completions", own, CHAT.as_bytes()).await;
+        assert_eq!(answer.status, 401, "{own:?}");
+    }
+    assert!(rig.records(3).await.iter().all(|record| record.outcome() == Outcome::Refused));
     assert_eq!(rig.mock.ledger().totals().begun, 0);
+    let own = [("x-mock-id", "k"), ("x-api-key", ""), ("cookie", "a=b")];
+    assert_eq!(post(rig.address, "/v1/chat/completions?key=&a=1", &own, CHAT.as_bytes()).await.status, 200);
+    let entry = rig.mock.ledger().wait_for_id("k").await;
+    assert_eq!(entry.target, "/v1/chat/completions?a=1");
+    let sent = |name: &str| entry.request_headers.get(name);
+    assert_eq!(
+        (sent("authorization"), sent("x-api-key"), sent("cookie")),
+        (Some("Bearer stored"), None, None)
+    );
 }
 
 #[tokio::test]
