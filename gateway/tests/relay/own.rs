@@ -153,6 +153,31 @@ async fn stored_credentials_are_lent_only_where_configured() {
 }
 
 #[tokio::test]
+async fn a_provider_on_this_machine_is_not_lent_to_web_pages() {
+    let rig = Rig::with(|config| config.cors = Cors::Origins(vec!["https://app.example".to_owned()])).await;
+    let page = [("origin", "https://evil.example")];
+    let socket = [page[0], ("connection", "upgrade"), ("upgrade", "websocket")];
+    let rebound = [("host", "evil.example:8080"), ("authorization", "Bearer any")];
+    for (path, headers) in [
+        ("/ollama/api/chat", &page[..]),
+        // It needs no leave to add this.
+        ("/ollama/api/chat?key=any", &page),
+        ("/ollama/api/chat", &socket),
+        ("/ollama/api/chat", &rebound),
+        ("/ollama/api/chat", &[("host", "evil.example:80:80")]),
+    ] {
+        let answer = get(rig.address, path, headers).await;
+        assert_eq!(answer.status, 401, "{path} {headers:?}");
+        let message = String::from_utf8(answer.body).unwrap();
+        assert!(message.contains("a provider on this machine or its network is"), "{message}");
+    }
+    assert!(rig.records(5).await.iter().all(|record| record.outcome() == Outcome::Refused));
+    assert_eq!(rig.mock.ledger().totals().begun, 0);
+    let allowed = [("origin", "https://app.example"), ("host", "evil.example")];
+    assert_eq!(post(rig.address, "/v1/chat/completions", &allowed, CHAT.as_bytes()).await.status, 200);
+}
+
+#[tokio::test]
 async fn one_upstream_takes_every_path() {
     let rig = Rig::with(|config| config.upstream = Some(config.providers[0].clone())).await;
     for path in [
