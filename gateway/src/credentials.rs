@@ -2,14 +2,16 @@
 
 use std::borrow::Cow;
 
-use http::header::{AUTHORIZATION, HOST, ORIGIN};
-use http::uri::Authority;
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::header::{AUTHORIZATION, SEC_WEBSOCKET_PROTOCOL};
+use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 use percent_encoding::percent_decode_str;
 use verbatim_core::model::ProviderDialect;
 
 use crate::config::Provider;
-use crate::redact::{credential_of, is_secret_parameter};
+use crate::lending::{Lent, NotLent};
+use crate::redact::{
+    credential_of, is_credential_header, is_secret_header, is_secret_parameter, protocol_credential,
+};
 
 const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 const API_KEY: HeaderName = HeaderName::from_static("api-key");
@@ -33,96 +35,99 @@ pub(crate) enum CredentialError {
     /// It brought none.
     #[error("no credential came with the call, and this gateway lends none: send the provider's API key")]
     Missing,
-    /// It brought none, and a web page made it.
-    #[error(
-        "no credential came with the call, and the stored one is not lent to web pages: send the provider's API key, \
-         or add the page's origin to gateway.cors_origins"
-    )]
-    Page,
-    /// It brought none, and asked for a name that a web page may have pointed here.
-    #[error(
-        "no credential came with the call, and the stored one is lent only to who calls by 127.0.0.1, localhost or \
-         another local name: use one of these, send the provider's API key, or list the proxy in between in \
-         gateway.trusted_proxies"
-    )]
-    Name,
+    /// It may not use what is the operator's.
+    #[error(transparent)]
+    NotLent(#[from] NotLent),
 }
 
-/// The credential that came with a call, wherever a provider's SDK puts it.
+/// The credential that came with a call, wherever it stands: the first that is not empty.
 pub(crate) fn of_caller<'a>(headers: &'a HeaderMap, query: Option<&'a str>) -> Option<Cow<'a, [u8]>> {
-    [AUTHORIZATION, X_API_KEY, API_KEY, X_GOOG_API_KEY]
-        .iter()
-        .find_map(|name| headers.get(name))
-        .map(credential_of)
-        .filter(|credential| !credential.is_empty())
-        .map(Cow::from)
-        .or_else(|| {
-            let mut pairs = query?.split('&').filter_map(|pair| pair.split_once('='));
-            let (_, value) = pairs.find(|(name, value)| !value.is_empty() && is_secret_parameter(name))?;
-            Some(percent_decode_str(value).into())
-        })
-}
-
-/// Whether the stored credential may stand in for the one that did not come, as far as the way tells by which the call
-/// came: any page in a browser on this machine reaches a loopback address, and would spend and read with it.
-/// `asked` is the host in the request's target, where it has one. `page_may` says that web pages like this one are
-/// configured to call, `by_name` that any host's name will do.
-pub(crate) fn lendable(
-    headers: &HeaderMap,
-    asked: Option<&str>,
-    page_may: bool,
-    by_name: bool,
-) -> Result<(), CredentialError> {
-    if page_may {
-        return Ok(());
+    // Where providers' SDKs put it; the rest is looked through only for calls that have none there.
+    let usual = [AUTHORIZATION, X_API_KEY, API_KEY, X_GOOG_API_KEY];
+    let mut in_usual = usual.iter().flat_map(|name| headers.get_all(name)).map(credential_of);
+    if let Some(credential) = in_usual.find(|credential| !credential.is_empty()) {
+        return Some(credential.into());
     }
-    let from_elsewhere = |value: &HeaderValue| matches!(value.as_bytes(), b"cross-site" | b"same-site");
-    if headers.contains_key(ORIGIN) || headers.get("sec-fetch-site").is_some_and(from_elsewhere) {
-        return Err(CredentialError::Page);
+    // Some servers take a semicolon for an ampersand.
+    let mut pairs =
+        query.into_iter().flat_map(|query| query.split(['&', ';'])).filter_map(|pair| pair.split_once('='));
+    if let Some((_, value)) = pairs.find(|(name, value)| !value.is_empty() && is_secret_parameter(name)) {
+        return Some(percent_decode_str(value).into());
     }
-    // A page that reads what it calls by its own name says no origin (DNS rebinding). What can't be read as a host is
-    // no local one.
-    let is_local_host = |value: &HeaderValue| {
-        let host = value.to_str().ok().and_then(|host| host.parse::<Authority>().ok());
-        host.is_some_and(|host| is_local(host.host()))
+    let of_header = |(name, value): (&HeaderName, &'a HeaderValue)| match name {
+        name if *name == SEC_WEBSOCKET_PROTOCOL => protocol_credential(value),
+        name => is_credential_header(name.as_str()).then(|| credential_of(value)),
     };
-    let local = || headers.get_all(HOST).iter().all(is_local_host) && asked.is_none_or(is_local);
-    if by_name || local() { Ok(()) } else { Err(CredentialError::Name) }
+    headers.iter().filter_map(of_header).find(|credential| !credential.is_empty()).map(Cow::from)
 }
 
-/// Whether this is an address, or a name that nobody can register in the public name system: without a dot, or under a
-/// domain that is kept for such (RFC 6761, RFC 6762; ICANN's `internal`).
-fn is_local(host: &str) -> bool {
-    let host = host.trim_end_matches('.').to_ascii_lowercase();
-    host.starts_with('[')
-        || !host.is_empty() && !host.contains('.')
-        || host.parse::<std::net::Ipv4Addr>().is_ok()
-        || [".localhost", ".local", ".internal"].iter().any(|domain| host.ends_with(domain))
+/// Takes off every header and query parameter that is for credentials: what is left of a call's own, where those do not
+/// go on.
+pub(crate) fn strip(headers: &mut HeaderMap, uri: Uri) -> Uri {
+    let secret = |name: &&HeaderName| is_secret_header(name.as_str());
+    let names: Vec<HeaderName> = headers.keys().filter(secret).cloned().collect();
+    for name in names {
+        headers.remove(name);
+    }
+    let Some(query) = uri.query() else { return uri };
+    let stays = |pair: &&str| !is_secret_parameter(pair.split_once('=').map_or(pair, |(name, _)| name));
+    if query.split('&').all(|pair| stays(&pair)) {
+        return uri;
+    }
+    let kept: Vec<&str> = query.split('&').filter(stays).collect();
+    let mark = if kept.is_empty() { "" } else { "?" };
+    let asked = format!("{}{mark}{}", uri.path(), kept.join("&"));
+    let mut parts = uri.into_parts();
+    // Of what was read as a path and query, parts of the query make one.
+    parts.path_and_query = asked.parse().ok();
+    Uri::from_parts(parts).unwrap_or_default()
 }
 
-/// Checks that a call may go on, and puts the provider's stored credential where the caller's is missing.
-pub(crate) fn settle(
+/// Checks that a call may go on with its own credential or the provider's stored one; where anything of the operator's
+/// goes with it, `lendable` says if that may be.
+pub(crate) fn check(
     policy: Policy,
     provider: &Provider,
     has_own: bool,
-    lendable: Result<(), CredentialError>,
-    headers: &mut HeaderMap,
+    lendable: impl FnOnce(Lent) -> Result<(), NotLent>,
 ) -> Result<(), CredentialError> {
-    if has_own {
-        return if policy.allow_passthrough { Ok(()) } else { Err(CredentialError::PassthroughOff) };
+    match (has_own, policy) {
+        (true, Policy { allow_passthrough: false, .. }) => return Err(CredentialError::PassthroughOff),
+        (false, Policy { allow_passthrough: false, default_key: false }) => {
+            return Err(CredentialError::Missing);
+        }
+        _ => {}
     }
-    if !policy.default_key {
-        return if policy.allow_passthrough { Ok(()) } else { Err(CredentialError::Missing) };
-    }
-    if let Some(key) = &provider.api_key {
-        lendable?;
-        let (name, value) = stored(provider, key.expose());
+    let lent = if lent_key(policy, provider, has_own).is_some() {
+        Lent::Key
+    } else if !provider.headers.is_empty() {
+        Lent::Headers
+    } else if provider.base_url.is_local() {
+        Lent::Place
+    } else {
+        return Ok(());
+    };
+    Ok(lendable(lent)?)
+}
+
+/// Adds what is the operator's to a call that may go on.
+pub(crate) fn add(policy: Policy, provider: &Provider, has_own: bool, headers: &mut HeaderMap) {
+    if let Some(key) = lent_key(policy, provider, has_own) {
+        let (name, value) = stored(provider, key);
         if let Ok(mut value) = HeaderValue::try_from(value) {
             value.set_sensitive(true);
             headers.insert(name, value);
         }
     }
-    Ok(())
+    for (name, value) in &provider.headers {
+        headers.insert(name.clone(), value.expose().clone());
+    }
+}
+
+/// The stored credential, where it stands in for the one that did not come.
+fn lent_key(policy: Policy, provider: &Provider, has_own: bool) -> Option<&str> {
+    let key = provider.api_key.as_ref().filter(|_| policy.default_key && !has_own)?;
+    Some(key.expose())
 }
 
 fn stored(provider: &Provider, key: &str) -> (HeaderName, String) {
@@ -146,8 +151,9 @@ mod tests {
     }
 
     fn sent(policy: Policy, name: &str, has_own: bool) -> Result<Vec<(String, String)>, CredentialError> {
-        let mut headers = HeaderMap::new();
-        settle(policy, &provider(name), has_own, Ok(()), &mut headers)?;
+        let (mut headers, provider) = (HeaderMap::new(), provider(name));
+        check(policy, &provider, has_own, |_| Ok(()))?;
+        add(policy, &provider, has_own, &mut headers);
         let pair = |(name, value): (&HeaderName, &HeaderValue)| {
             (name.to_string(), value.to_str().unwrap().to_owned())
         };
@@ -168,37 +174,22 @@ mod tests {
     }
 
     #[test]
-    fn a_stored_credential_is_lent_to_no_page_that_is_not_configured() {
-        let ask = |pairs: &[(&'static str, &'static str)], page_may, by_name| {
-            let pair = |(name, value): &(&'static str, &'static str)| {
-                (HeaderName::from_static(name), HeaderValue::from_static(value))
-            };
-            lendable(&pairs.iter().map(pair).collect(), None, page_may, by_name)
-        };
-        let page = [("host", "127.0.0.1:8080"), ("origin", "https://evil.example")];
-        assert_eq!(ask(&page, false, false), Err(CredentialError::Page));
-        assert_eq!(ask(&page, true, false), Ok(()));
-        let link = [("host", "127.0.0.1:8080"), ("sec-fetch-site", "cross-site")];
-        assert_eq!(ask(&link, false, false), Err(CredentialError::Page));
-        for name in ["evil.example:8080", "127.0.0.1.evil.example", "local.evil.example", "evil.example."] {
-            assert_eq!(ask(&[("host", name)], false, false), Err(CredentialError::Name), "{name}");
-            assert_eq!(ask(&[("host", name)], false, true), Ok(()), "{name}");
+    fn whatever_is_the_operators_is_lent_and_not_given() {
+        let refuse = |lent| Err(NotLent::Page(lent));
+        let ask = |policy, provider: &Provider, has_own| check(policy, provider, has_own, refuse);
+        let lent = |lent| Err(CredentialError::NotLent(NotLent::Page(lent)));
+        let open = Policy { allow_passthrough: true, default_key: false };
+        let lending = Policy { default_key: true, ..open };
+        let mut openai = provider("openai");
+        for has_own in [false, true] {
+            assert_eq!(ask(open, &openai, has_own), Ok(()), "a stored key that stays where it is");
+            assert_eq!(ask(open, &provider("ollama"), has_own), lent(Lent::Place));
         }
-        for name in
-            ["127.0.0.1:8080", "localhost", "[::1]:8080", "verbatim:8080", "host.docker.internal:8080"]
-        {
-            assert_eq!(ask(&[("host", name)], false, false), Ok(()), "{name}");
-        }
-        assert_eq!(ask(&[], false, false), Ok(()));
-        for name in
-            ["evil.example:80:80", "evil.example/", "[::1", "", ":8080", "a@evil.example", "ev\tl.example"]
-        {
-            assert_eq!(ask(&[("host", name)], false, false), Err(CredentialError::Name), "{name}");
-        }
-        let two = [("host", "localhost"), ("host", "evil.example")];
-        assert_eq!(ask(&two, false, false), Err(CredentialError::Name));
-        for (asked, expected) in [("evil.example", Err(CredentialError::Name)), ("localhost", Ok(()))] {
-            assert_eq!(lendable(&HeaderMap::new(), Some(asked), false, false), expected);
+        assert_eq!(ask(lending, &openai, false), lent(Lent::Key));
+        assert_eq!(ask(lending, &openai, true), Ok(()));
+        openai.headers = vec![(X_API_KEY, Secret::new(HeaderValue::from_static("k")))];
+        for has_own in [false, true] {
+            assert_eq!(ask(open, &openai, has_own), lent(Lent::Headers));
         }
     }
 
@@ -224,5 +215,42 @@ mod tests {
         );
         assert_eq!(found(headers(AUTHORIZATION, ""), None), None);
         assert_eq!(found(HeaderMap::new(), Some("alt=sse")), None);
+        for (name, value) in
+            [("xi-api-key", "k"), ("sec-websocket-protocol", "realtime, openai-insecure-api-key.k")]
+        {
+            let name = HeaderName::from_static(name);
+            assert_eq!(found(headers(name, value), None), Some(b"k".to_vec()));
+        }
+        assert_eq!(found(headers(HeaderName::from_static("cookie"), "a=b"), None), None);
+    }
+
+    #[test]
+    fn an_empty_credential_hides_no_other() {
+        let headers = |empty| {
+            let pairs = [(AUTHORIZATION, empty), (X_API_KEY, ""), (X_API_KEY, "k")];
+            pairs.into_iter().map(|(name, value)| (name, HeaderValue::from_static(value))).collect()
+        };
+        for empty in ["", " ", "Bearer", "bearer "] {
+            let headers: HeaderMap = headers(empty);
+            assert_eq!(of_caller(&headers, None).as_deref(), Some(b"k".as_slice()), "{empty:?}");
+        }
+        let none = HeaderMap::new();
+        let found = of_caller(&none, Some("key=&a;token=k"));
+        assert_eq!(found.as_deref(), Some(b"k".as_slice()));
+    }
+
+    #[test]
+    fn what_is_for_credentials_is_taken_off() {
+        let pairs = [("authorization", ""), ("cookie", "a=b"), ("xi-api-key", ""), ("accept", "a")];
+        let mut headers: HeaderMap = pairs
+            .into_iter()
+            .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)))
+            .collect();
+        let uri = strip(&mut headers, Uri::from_static("http://h:1/p?key=&a=1&token&b=2"));
+        assert_eq!(headers.keys().collect::<Vec<_>>(), ["accept"]);
+        assert_eq!(uri, "http://h:1/p?a=1&b=2");
+        assert_eq!(strip(&mut headers, Uri::from_static("http://h:1/p?key=")), "http://h:1/p");
+        let same = Uri::from_static("http://h:1/p?a=1");
+        assert_eq!(strip(&mut headers, same.clone()), same);
     }
 }

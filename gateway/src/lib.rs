@@ -14,6 +14,7 @@ mod gateway;
 mod headers;
 mod health;
 mod heartbeat;
+mod lending;
 mod metrics;
 mod publish;
 mod redact;

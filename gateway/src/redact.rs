@@ -21,7 +21,7 @@ use crate::config::{Redaction, Secret};
 
 pub(crate) use body::BodyRedactor;
 pub(crate) use keys::BodyKeys;
-pub(crate) use names::is_secret_parameter;
+pub(crate) use names::{is_credential_header, is_secret_header, is_secret_parameter};
 
 const MARK: &str = "redacted:";
 /// What OpenAI's realtime clients put before a key among the WebSocket protocols.
@@ -111,7 +111,7 @@ impl Redactor {
     }
 
     fn is_secret(&self, name: &HeaderName) -> bool {
-        names::is_secret_header(name.as_str()) || self.headers.contains(name)
+        is_secret_header(name.as_str()) || self.headers.contains(name)
     }
 
     fn is_secret_parameter(&self, name: &str) -> bool {
@@ -126,8 +126,7 @@ impl Redactor {
         }
         let hide = |protocol: &str| {
             let protocol = protocol.trim();
-            let key = PROTOCOL_KEYS.iter().find_map(|prefix| Some((prefix, protocol.strip_prefix(prefix)?)));
-            key.map_or_else(
+            protocol_key(protocol).map_or_else(
                 || protocol.to_owned(),
                 |(prefix, key)| format!("{prefix}{}", self.mark(key.as_bytes())),
             )
@@ -137,15 +136,28 @@ impl Redactor {
     }
 }
 
-/// The credential in a header's value: what follows a scheme such as `Bearer`.
+/// The credential in a header's value: what follows a scheme such as `Bearer`; nothing where nothing does.
 pub(crate) fn credential_of(value: &HeaderValue) -> &[u8] {
-    let bytes = value.as_bytes();
-    for scheme in ["bearer ", "basic ", "token "] {
-        if bytes.len() > scheme.len() && bytes[..scheme.len()].eq_ignore_ascii_case(scheme.as_bytes()) {
-            return bytes[scheme.len()..].trim_ascii();
+    let bytes = value.as_bytes().trim_ascii();
+    for scheme in ["bearer", "basic", "token"] {
+        if let Some((begin, rest)) = bytes.split_at_checked(scheme.len())
+            && begin.eq_ignore_ascii_case(scheme.as_bytes())
+            && rest.first().is_none_or(|byte| *byte == b' ')
+        {
+            return rest.trim_ascii();
         }
     }
-    bytes.trim_ascii()
+    bytes
+}
+
+/// The credential among the WebSocket protocols that a value lists.
+pub(crate) fn protocol_credential(value: &HeaderValue) -> Option<&[u8]> {
+    let mut protocols = value.to_str().ok()?.split(',');
+    protocols.find_map(|protocol| protocol_key(protocol.trim())).map(|(_, key)| key.as_bytes())
+}
+
+fn protocol_key(protocol: &str) -> Option<(&'static str, &str)> {
+    PROTOCOL_KEYS.iter().find_map(|prefix| Some((*prefix, protocol.strip_prefix(prefix)?)))
 }
 
 #[cfg(test)]

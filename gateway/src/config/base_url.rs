@@ -6,12 +6,15 @@ use std::str::FromStr;
 use http::Uri;
 use http::uri::{Authority, Scheme};
 
+use super::network::{is_local_name, is_private};
+
 /// A provider's base URL, its version prefix included: `https://api.openai.com/v1`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BaseUrl {
     scheme: Scheme,
     authority: Authority,
     path: String,
+    is_local: bool,
 }
 
 /// Text that is no base URL.
@@ -43,7 +46,8 @@ impl BaseUrl {
         if path.contains('?') {
             return Err(error("it has a query"));
         }
-        Ok(Self { scheme, authority, path: path.trim_end_matches('/').to_owned() })
+        let is_local = is_local(authority.host());
+        Ok(Self { scheme, authority, path: path.trim_end_matches('/').to_owned(), is_local })
     }
 
     /// `http` or `https`.
@@ -56,9 +60,21 @@ impl BaseUrl {
         &self.authority
     }
 
+    /// Whether it is on this machine or its network, as far as the host itself tells.
+    pub(crate) const fn is_local(&self) -> bool {
+        self.is_local
+    }
+
     /// The path without a slash at its end; empty where there is none.
     pub fn path(&self) -> &str {
         &self.path
+    }
+}
+
+fn is_local(host: &str) -> bool {
+    match host.trim_matches(['[', ']']).parse() {
+        Ok(address) => is_private(address),
+        Err(_) => is_local_name(host),
     }
 }
 
@@ -89,6 +105,20 @@ mod tests {
             ("http://[::1]:8000", "http://[::1]:8000"),
         ] {
             assert_eq!(BaseUrl::parse(text).unwrap().to_string(), shown);
+        }
+    }
+
+    #[test]
+    fn what_is_near_is_known_by_its_host() {
+        for (text, is_local) in [
+            ("http://127.0.0.1:11434", true),
+            ("http://[::1]:8000/v1", true),
+            ("http://ollama:11434", true),
+            ("https://192.168.1.2", true),
+            ("https://api.openai.com/v1", false),
+            ("https://[2001:db8::1]/v1", false),
+        ] {
+            assert_eq!(BaseUrl::parse(text).unwrap().is_local(), is_local, "{text}");
         }
     }
 

@@ -13,6 +13,7 @@ use std::net::SocketAddr;
 pub use base_url::{BaseUrl, BaseUrlError};
 pub use builtin::{Builtin, builtin_provider, builtin_providers};
 pub use limits::{QueueLimits, SpoolLimits, Timeouts};
+pub(crate) use network::is_local_name;
 pub use network::{Network, NetworkError};
 pub use provider::Provider;
 pub use secret::Secret;

@@ -62,6 +62,13 @@ pub(crate) fn is_secret_header(name: &str) -> bool {
         || matches!(name, "x-portkey-config" | "x-guploader-uploadid")
 }
 
+/// Whether a header holds a credential for a provider, which a cookie or a signature is not; what is for a proxy is never
+/// forwarded.
+pub(crate) fn is_credential_header(name: &str) -> bool {
+    let other = |name: &[u8]| matches!(parts(name).1, b"cookie" | b"signature" | b"uploadid");
+    is_secret_header(name) && !other(name.as_bytes()) && name != "proxy-authorization"
+}
+
 /// Whether a query parameter holds a credential; its name is as it was sent.
 pub(crate) fn is_secret_parameter(name: &str) -> bool {
     let name = parameter(name);
@@ -239,6 +246,14 @@ mod tests {
             ["alt", "pageToken", "page_token", "next-token", "keys", "monkey", "Expires", "model", "q"]
         {
             assert!(!is_secret_parameter(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_cookie_is_no_credential_for_a_provider() {
+        assert!(is_credential_header("xi-api-key") && is_credential_header("authorization"));
+        for name in ["cookie", "proxy-authorization", "stripe-signature", "x-guploader-uploadid", "accept"] {
+            assert!(!is_credential_header(name), "{name}");
         }
     }
 }

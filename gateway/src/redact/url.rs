@@ -3,7 +3,7 @@
 /// What a parameter can stand behind, and what ends its name or, for all that is known, its value: in it another URL
 /// may begin.
 const fn parts(byte: u8) -> bool {
-    matches!(byte, b'&' | b'?' | b'#' | b'<' | b'>' | b'"' | b' ' | b'\t')
+    matches!(byte, b'&' | b';' | b'?' | b'#' | b'<' | b'>' | b'"' | b' ' | b'\t')
 }
 
 /// The names of the parameters from `query` on, the place of a URL's first `?` or `#`, and where their values begin.
@@ -12,7 +12,7 @@ pub(super) fn parameters(text: &[u8], query: usize) -> impl Iterator<Item = (&st
     let mut at = query;
     std::iter::from_fn(move || {
         while at < text.len() {
-            let opens = matches!(text[at], b'&' | b'?' | b'#');
+            let opens = matches!(text[at], b'&' | b';' | b'?' | b'#');
             let begin = at + usize::from(parts(text[at]));
             let end =
                 text[begin..].iter().position(|byte| parts(*byte)).map_or(text.len(), |end| begin + end);
@@ -51,6 +51,7 @@ mod tests {
     fn parameters_stand_behind_the_marks_of_a_url() {
         assert_eq!(found("/a&b=0?c=1&d&e=&f=2=3#g=4"), [("c", "1"), ("f", "2=3"), ("g", "4")]);
         assert_eq!(found("</a?b=1>; c=d, </e?f=2>"), [("b", "1"), ("f", "2")]);
+        assert_eq!(found("?a=1;b=2"), [("a", "1;b=2"), ("b", "2")]);
         assert_eq!(found("?a=1?b=2&c=3"), [("a", "1?b=2"), ("b", "2"), ("c", "3")]);
         assert_eq!(found("a?"), []);
     }

@@ -14,7 +14,7 @@ use crate::capture::Call;
 use crate::config::Provider;
 use crate::route::{Forward, Route, guess_dialect};
 use crate::target::target;
-use crate::{caller, credentials, headers};
+use crate::{caller, credentials, headers, lending};
 
 /// A head longer than this is refused: providers refuse it too, and records are kept of heads.
 const HEAD_BYTES: usize = 64 * 1024;
@@ -79,25 +79,28 @@ impl Relay {
             dialect,
             uri,
         });
-        let (provider, uri) = match way {
+        let (provider, mut uri) = match way {
             Ok(way) => way,
             Err(Astray { refusal, .. }) => return Err(Box::new(Refused { call, dialect, refusal })),
         };
         let address = peer.address.to_canonical();
         let Parts { method, uri: asked, version, mut headers, .. } = head;
         let has_own = credentials::of_caller(&headers, asked.query()).is_some();
-        let page_may = cors::allowed(&self.cors, &headers).is_some();
-        let by_name =
-            !self.on_loopback || self.trusted_proxies.iter().any(|network| network.contains(address));
-        let lendable = credentials::lendable(&headers, asked.host(), page_may, by_name);
-        headers::strip_request(&mut headers);
-        if let Err(error) = credentials::settle(self.policy, &provider, has_own, lendable, &mut headers) {
+        let lendable = |lent| {
+            let page_may = cors::allowed(&self.cors, &headers).is_some();
+            let by_name =
+                !self.on_loopback || self.trusted_proxies.iter().any(|network| network.contains(address));
+            lending::lendable(&headers, asked.host(), page_may, by_name, lent)
+        };
+        if let Err(error) = credentials::check(self.policy, &provider, has_own, lendable) {
             let refusal = Refusal::refused(StatusCode::UNAUTHORIZED, &error);
             return Err(Box::new(Refused { call, dialect, refusal }));
         }
-        for (name, value) in &provider.headers {
-            headers.insert(name.clone(), value.expose().clone());
+        headers::strip_request(&mut headers);
+        if !self.policy.allow_passthrough {
+            uri = credentials::strip(&mut headers, uri);
         }
+        credentials::add(self.policy, &provider, has_own, &mut headers);
         Ok(Admitted { call, provider, uri, method, version, headers, peer, began })
     }
 }

@@ -27,7 +27,7 @@ async fn connect(rig: &Rig, tasks: &mut JoinSet<()>) -> SendRequest<Full<Bytes>>
 fn request(id: &str, directives: &str) -> Request<Full<Bytes>> {
     Request::builder()
         .method(Method::POST)
-        .uri("http://relay.example/v1/chat/completions?a=1")
+        .uri("http://localhost/v1/chat/completions?a=1")
         .header("x-mock-id", id)
         .header("x-mock", directives)
         .body(Full::from(STREAM))

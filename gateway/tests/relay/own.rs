@@ -131,11 +131,50 @@ async fn stored_credentials_are_lent_only_where_configured() {
     }
     assert_eq!(rig.mock.ledger().totals().begun, 0);
     let rig = with(true, false).await;
-    let own = [("authorization", "Bearer own")];
-    let answer = post(rig.address, "/v1/chat/completions", &own, CHAT.as_bytes()).await;
-    assert_eq!(answer.status, 401);
-    assert_eq!(rig.record().await.outcome(), Outcome::Refused);
+    for own in [
+        &[("authorization", "Bearer own")][..],
+        &[("authorization", ""), ("x-api-key", "own")],
+        &[("xi-api-key", "own")],
+    ] {
+        let answer = post(rig.address, "/v1/chat/completions", own, CHAT.as_bytes()).await;
+        assert_eq!(answer.status, 401, "{own:?}");
+    }
+    assert!(rig.records(3).await.iter().all(|record| record.outcome() == Outcome::Refused));
     assert_eq!(rig.mock.ledger().totals().begun, 0);
+    let own = [("x-mock-id", "k"), ("x-api-key", ""), ("cookie", "a=b")];
+    assert_eq!(post(rig.address, "/v1/chat/completions?key=&a=1", &own, CHAT.as_bytes()).await.status, 200);
+    let entry = rig.mock.ledger().wait_for_id("k").await;
+    assert_eq!(entry.target, "/v1/chat/completions?a=1");
+    let sent = |name: &str| entry.request_headers.get(name);
+    assert_eq!(
+        (sent("authorization"), sent("x-api-key"), sent("cookie")),
+        (Some("Bearer stored"), None, None)
+    );
+}
+
+#[tokio::test]
+async fn a_provider_on_this_machine_is_not_lent_to_web_pages() {
+    let rig = Rig::with(|config| config.cors = Cors::Origins(vec!["https://app.example".to_owned()])).await;
+    let page = [("origin", "https://evil.example")];
+    let socket = [page[0], ("connection", "upgrade"), ("upgrade", "websocket")];
+    let rebound = [("host", "evil.example:8080"), ("authorization", "Bearer any")];
+    for (path, headers) in [
+        ("/ollama/api/chat", &page[..]),
+        // It needs no leave to add this.
+        ("/ollama/api/chat?key=any", &page),
+        ("/ollama/api/chat", &socket),
+        ("/ollama/api/chat", &rebound),
+        ("/ollama/api/chat", &[("host", "evil.example:80:80")]),
+    ] {
+        let answer = get(rig.address, path, headers).await;
+        assert_eq!(answer.status, 401, "{path} {headers:?}");
+        let message = String::from_utf8(answer.body).unwrap();
+        assert!(message.contains("a provider on this machine or its network is"), "{message}");
+    }
+    assert!(rig.records(5).await.iter().all(|record| record.outcome() == Outcome::Refused));
+    assert_eq!(rig.mock.ledger().totals().begun, 0);
+    let allowed = [("origin", "https://app.example"), ("host", "evil.example")];
+    assert_eq!(post(rig.address, "/v1/chat/completions", &allowed, CHAT.as_bytes()).await.status, 200);
 }
 
 #[tokio::test]
