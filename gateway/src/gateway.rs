@@ -127,9 +127,10 @@ impl Gateway {
     pub async fn run(self, token: CancellationToken) -> Result<(), GatewayError> {
         let gateway: Arc<str> = self.config.gateway_id.as_str().into();
         let pipeline = Pipeline::start(&self, &gateway);
+        let connections = TaskTracker::new();
         let acceptor = Acceptor {
             relay: Arc::clone(&self.relay),
-            connections: self.tasks.clone(),
+            connections: connections.clone(),
             soft_stop: token.clone(),
             hard_stop: self.hard_stop.clone(),
         };
@@ -151,31 +152,45 @@ impl Gateway {
             () = tidying => {}
         }
 
-        drain(&relay, &tasks, &hard_stop, config.timeouts.drain).await;
+        drain(&relay, [&connections, &tasks], &hard_stop, config.timeouts.drain).await;
         pipeline.finish().await;
         Ok(())
     }
 }
 
 /// Lets calls finish up to `limit`, and interrupts the rest.
-async fn drain(relay: &Relay, tasks: &TaskTracker, hard_stop: &CancellationToken, limit: Duration) {
-    tasks.close();
+async fn drain(
+    relay: &Relay,
+    [connections, others]: [&TaskTracker; 2],
+    hard_stop: &CancellationToken,
+    limit: Duration,
+) {
+    connections.close();
+    others.close();
     // Kept connections to providers would be waited for.
     let finished = async {
-        loop {
-            if relay.gauges.in_flight.load(Relaxed) == 0 {
-                return;
-            }
+        while relay.gauges.in_flight.load(Relaxed) > 0 {
             tokio::time::sleep(DRAIN_LOOK).await;
         }
+        // Of answers that are over for us, hyper may still hold what their callers had no room for.
+        connections.wait().await;
     };
     if timeout(limit, finished).await.is_err() {
         let interrupted = relay.gauges.in_flight.load(Relaxed);
-        tracing::warn!(interrupted, "calls were not over within {limit:?} of the shutdown");
+        let open = connections.len();
+        tracing::warn!(
+            interrupted,
+            open,
+            "calls or their connections were not over within {limit:?} of the shutdown"
+        );
         relay.queue.interrupt();
     }
     hard_stop.cancel();
-    if timeout(STOP_WITHIN, tasks.wait()).await.is_err() {
+    let stopped = async {
+        connections.wait().await;
+        others.wait().await;
+    };
+    if timeout(STOP_WITHIN, stopped).await.is_err() {
         tracing::warn!("connections were still open when the gateway stopped");
     }
 }

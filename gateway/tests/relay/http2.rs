@@ -1,22 +1,35 @@
 //! HTTP/2 without TLS on the caller's side.
 
+use std::convert::Infallible;
+
 use bytes::Bytes;
 use http::{Method, Request, StatusCode, Version};
+use http_body::Body;
 use http_body_util::{BodyExt, Full};
-use hyper::client::conn::http2::{SendRequest, handshake};
+use hyper::client::conn::http2::{Builder, SendRequest};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use verbatim_core::model::Outcome;
 use verbatim_mock_provider::{Digest, Ending};
 
-use crate::support::{Rig, soon};
+use crate::support::{Rig, soon, until};
 
 const STREAM: &str = r#"{"model":"m","stream":true,"messages":[{"role":"user","content":"hello"}]}"#;
 
-async fn connect(rig: &Rig, tasks: &mut JoinSet<()>) -> SendRequest<Full<Bytes>> {
+async fn connect<B>(rig: &Rig, tasks: &mut JoinSet<()>) -> SendRequest<B>
+where
+    B: Body<Data = Bytes, Error = Infallible> + Send + Unpin + 'static,
+{
+    connect_as(rig, tasks, &Builder::new(TokioExecutor::new())).await
+}
+
+async fn connect_as<B>(rig: &Rig, tasks: &mut JoinSet<()>, client: &Builder<TokioExecutor>) -> SendRequest<B>
+where
+    B: Body<Data = Bytes, Error = Infallible> + Send + Unpin + 'static,
+{
     let stream = TcpStream::connect(rig.address).await.unwrap();
-    let (sender, connection) = handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
+    let (sender, connection) = client.handshake(TokioIo::new(stream)).await.unwrap();
     tasks.spawn(async move {
         // Its end is the test's end.
         let _ = connection.await;
@@ -88,4 +101,22 @@ async fn a_call_that_breaks_off_leaves_the_others_alone() {
         ("whole", Outcome::Completed),
     ];
     assert_eq!(outcomes, expected.map(|(id, outcome)| (id.to_owned(), outcome)));
+}
+
+#[tokio::test]
+async fn what_is_still_to_be_sent_of_an_answer_is_sent_before_the_gateway_stops() {
+    let mut rig = Rig::start().await;
+    let mut tasks = JoinSet::new();
+    let mut client = Builder::new(TokioExecutor::new());
+    client.initial_stream_window_size(1024);
+    let mut sender = connect_as(&rig, &mut tasks, &client).await;
+    let request = Request::get("http://relay.example/plain/raw/3000").body(Full::default()).unwrap();
+    let answer = sender.send_request(request).await.unwrap();
+    // The call is over; but its caller has made room for a third of the answer.
+    until(|| rig.health.snapshot().in_flight == 0).await;
+    assert_eq!(rig.record().await.outcome(), Outcome::Completed);
+    rig.stop.cancel();
+    soon(async { while TcpStream::connect(rig.address).await.is_ok() {} }).await;
+    assert_eq!(soon(answer.into_body().collect()).await.unwrap().to_bytes().len(), 3000);
+    rig.stopped().await;
 }
