@@ -234,10 +234,12 @@ async fn try_archive(ports: &Ports, batch: Vec<Taken>) -> PortResult<()> {
     let collected = collect(ports, batch).await?;
     let (mut ready, mut again) = (Vec::with_capacity(collected.len()), Vec::new());
     for (mut one, delivery) in collected {
+        let mut last_try = delivery.redelivered >= TRIES;
         if !is_complete(&one) {
-            splice(ports, &mut one).await?;
+            // What can't be read will never be, and what comes behind it is in the log now.
+            last_try |= splice(ports, &mut one).await? == Spliced::Unreadable;
         }
-        if is_complete(&one) || delivery.redelivered >= TRIES {
+        if is_complete(&one) || last_try {
             ready.push((one, delivery));
         } else {
             again.push(delivery.sequence);
@@ -326,17 +328,46 @@ async fn read(ports: &Ports, wanted: &[(Sequence, usize)]) -> PortResult<Vec<(Me
     Ok(messages)
 }
 
-/// Takes what the log no longer holds from the checkpoint in the archive.
-pub(crate) async fn splice(ports: &Ports, one: &mut Collected) -> PortResult<()> {
+/// What the archive holds of an exchange whose pieces are not all in the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Spliced {
+    /// Nothing, or what was taken in.
+    Taken,
+    /// More than can be read ever again.
+    Unreadable,
+}
+
+/// Takes what the log no longer holds from the checkpoint in the archive. What can't be read of that is as good as not
+/// archived, and the record says so.
+pub(crate) async fn splice(ports: &Ports, one: &mut Collected) -> PortResult<Spliced> {
     let ranks = ports.archive.ranks(&[one.id]).await?;
     if !matches!(ranks.first(), Some(Some(Rank::Running | Rank::Incomplete))) {
-        return Ok(());
+        return Ok(Spliced::Taken);
     }
-    let Some((exchange, heads)) = ports.archive.get(one.id).await? else { return Ok(()) };
-    let mut bodies = Vec::new();
+    let Some(found) = readable(ports.archive.get(one.id).await, one)? else {
+        return Ok(Spliced::Unreadable);
+    };
+    let Some((exchange, heads)) = found else { return Ok(Spliced::Taken) };
+    let (mut bodies, mut spliced) = (Vec::new(), Spliced::Taken);
     for info in &heads.legs {
-        bodies.extend(ports.archive.body(one.id, info.leg).await?);
+        match readable(ports.archive.body(one.id, info.leg).await, one)? {
+            Some(body) => bodies.extend(body),
+            None => spliced = Spliced::Unreadable,
+        }
     }
     one.add_archived(exchange, heads, bodies);
-    Ok(())
+    Ok(spliced)
+}
+
+/// What was read of the archive; `None`, and a note, where that will never be possible.
+fn readable<T>(read: PortResult<T>, one: &mut Collected) -> PortResult<Option<T>> {
+    match read {
+        Ok(read) => Ok(Some(read)),
+        Err(PortError::Permanent(why)) => {
+            tracing::warn!(exchange = %one.id, why, "what is archived of an exchange so far can't be read");
+            one.note(format!("what was archived before can't be read: {why}"));
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
 }
