@@ -8,6 +8,7 @@ use verbatim_core::ports::{CaptureLog, MessageKind};
 use verbatim_testkit::FaultyArchive;
 
 use super::body;
+use super::support::counters::Counters;
 use super::support::{ANSWER, Bed, GATEWAY, REQUEST, end, part, start, wait_until};
 
 /// A bed whose archive has faults, and an exchange that was settled or checkpointed and is no longer in the log, with
@@ -93,5 +94,50 @@ async fn an_open_exchange_that_the_archive_refuses_is_kept_as_dead_letters_and_p
     let letters = bed.log.dead_letters();
     let kinds: Vec<_> = letters.iter().map(|letter| (letter.message.exchange, letter.message.kind)).collect();
     assert_eq!(kinds, [(refused, MessageKind::Start), (refused, MessageKind::Part)]);
+    bed.stop().await;
+}
+
+#[tokio::test]
+async fn an_end_that_comes_again_after_its_exchange_was_archived_and_purged_is_no_alarm() {
+    let counters = Counters::default();
+    let _counting = metrics::set_default_local_recorder(&counters);
+    let mut bed = Bed::new().await;
+    let (whole, damaged) = (ExchangeId::mint(), ExchangeId::mint());
+    let first = bed.append(start(whole, REQUEST)).await;
+    let second = bed.append(part(whole, 0, ANSWER)).await;
+    bed.append(end(whole, &[first, second], false)).await;
+    let third = bed.append(start(damaged, REQUEST)).await;
+    bed.append(end(damaged, &[third, third + 1000], false)).await;
+    bed.start();
+    bed.wait_for_rank(whole, Rank::Complete).await;
+    bed.wait_for_rank(damaged, Rank::Damaged).await;
+    wait_until(async || bed.log.messages().is_empty()).await;
+    let letters = bed.log.dead_letters();
+    assert_eq!(letters.len(), 1);
+    bed.append(end(whole, &[first, second], false)).await;
+    bed.append(end(damaged, &[third, third + 1000], false)).await;
+    wait_until(async || bed.log.messages().is_empty()).await;
+    assert_eq!(bed.log.dead_letters(), letters);
+    assert_eq!(counters.sum("verbatim_exchanges_total"), 2);
+    assert_eq!(body(&bed.archive, whole, Leg::ClientResponse).await, ANSWER);
+    bed.stop().await;
+}
+
+#[tokio::test]
+async fn an_exchange_is_counted_once_however_often_the_archive_fails_and_its_end_comes() {
+    let counters = Counters::default();
+    let _counting = metrics::set_default_local_recorder(&counters);
+    let mut bed = Bed::new().await;
+    let archive = Arc::new(FaultyArchive::new(Arc::clone(&bed.archive)));
+    archive.fail_commits(3);
+    let id = ExchangeId::mint();
+    let first = bed.append(start(id, REQUEST)).await;
+    for _ in 0..2 {
+        bed.append(end(id, &[first], true)).await;
+    }
+    bed.start_with(archive);
+    bed.wait_for_rank(id, Rank::Complete).await;
+    wait_until(async || bed.log.messages().is_empty()).await;
+    assert_eq!(counters.sum("verbatim_exchanges_total"), 1);
     bed.stop().await;
 }
