@@ -7,7 +7,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use verbatim_core::model::{Integrity, Rank};
+use verbatim_core::model::{Exchange, Integrity, Outcome, Rank};
 use verbatim_core::ports::{
     Commit, Committed, Consumer, DeadLetter, Delivery, PortError, PortResult, PullLimit, Sequence,
 };
@@ -232,16 +232,20 @@ async fn archive(ports: &Ports, room: &Room, batch: Vec<Taken>) -> PortResult<()
 
 async fn try_archive(ports: &Ports, batch: Vec<Taken>) -> PortResult<()> {
     let collected = collect(ports, batch).await?;
-    let (mut ready, mut again) = (Vec::with_capacity(collected.len()), Vec::new());
+    let (mut ready, mut again, mut done) = (Vec::with_capacity(collected.len()), Vec::new(), Vec::new());
     for (mut one, delivery) in collected {
-        if !is_complete(&one) {
-            splice(ports, &mut one).await?;
+        let spliced = if is_complete(&one) { Spliced::Taken } else { splice(ports, &mut one).await? };
+        match spliced {
+            Spliced::Final => done.push(delivery.sequence),
+            Spliced::Taken if !is_complete(&one) && delivery.redelivered < TRIES => {
+                again.push(delivery.sequence);
+            }
+            // What can't be read will never be, and what comes behind it is in the log now.
+            Spliced::Taken | Spliced::Unreadable => ready.push((one, delivery)),
         }
-        if is_complete(&one) || delivery.redelivered >= TRIES {
-            ready.push((one, delivery));
-        } else {
-            again.push(delivery.sequence);
-        }
+    }
+    if !done.is_empty() {
+        ports.log.acknowledge(Consumer::Recorder, &done).await?;
     }
     if !again.is_empty() {
         ports.log.hand_back(Consumer::Recorder, &again).await?;
@@ -254,8 +258,9 @@ async fn try_archive(ports: &Ports, batch: Vec<Taken>) -> PortResult<()> {
     });
     let built = built.await.map_err(|error| PortError::permanent("assembling a batch", error))?;
     let (mut commits, mut deliveries) = (Vec::with_capacity(built.len()), Vec::with_capacity(built.len()));
+    let mut counts = Vec::with_capacity(built.len());
     for (record, delivery) in built {
-        count(&record.exchange);
+        counts.push(Counted::of(&record.exchange));
         if record.exchange.integrity == Integrity::Damaged {
             let reason = record.heads.notes.join("; ");
             tracing::error!(exchange = %record.exchange.id, reason, "an exchange is damaged");
@@ -272,19 +277,38 @@ async fn try_archive(ports: &Ports, batch: Vec<Taken>) -> PortResult<()> {
     let outcomes = ports.archive.commit(commits).await?;
     ports.committed.notify_one();
     let mut done = Vec::with_capacity(deliveries.len());
-    for (outcome, delivery) in outcomes.into_iter().zip(deliveries) {
+    for ((outcome, delivery), counted) in outcomes.into_iter().zip(deliveries).zip(counts) {
         match outcome {
-            Committed::Stored | Committed::Superseded => done.push(delivery.sequence),
+            Committed::Stored => {
+                counted.count();
+                done.push(delivery.sequence);
+            }
+            Committed::Superseded => done.push(delivery.sequence),
             Committed::Refused(reason) => bury(ports, delivery, reason).await?,
         }
     }
     ports.log.acknowledge(Consumer::Recorder, &done).await
 }
 
-fn count(exchange: &verbatim_core::model::Exchange) {
-    metrics::counter!("verbatim_exchanges_total", "outcome" => exchange.outcome.as_str(), "integrity" => exchange.integrity.as_str())
-        .increment(1);
-    metrics::counter!("verbatim_lost_bytes_total").increment(exchange.lost_bytes);
+/// What a record adds to the counters once it is stored.
+struct Counted {
+    outcome: Outcome,
+    integrity: Integrity,
+    lost_bytes: u64,
+}
+
+impl Counted {
+    const fn of(exchange: &Exchange) -> Self {
+        let Exchange { outcome, integrity, lost_bytes, .. } = *exchange;
+        Self { outcome, integrity, lost_bytes }
+    }
+
+    fn count(&self) {
+        let (outcome, integrity) = (self.outcome.as_str(), self.integrity.as_str());
+        metrics::counter!("verbatim_exchanges_total", "outcome" => outcome, "integrity" => integrity)
+            .increment(1);
+        metrics::counter!("verbatim_lost_bytes_total").increment(self.lost_bytes);
+    }
 }
 
 /// Reads everything that the ends refer to, in one go.
@@ -329,17 +353,50 @@ async fn read(ports: &Ports, wanted: &[(Sequence, usize)]) -> PortResult<Vec<(Me
     Ok(messages)
 }
 
-/// Takes what the log no longer holds from the checkpoint in the archive.
-pub(crate) async fn splice(ports: &Ports, one: &mut Collected) -> PortResult<()> {
+/// What the archive holds of an exchange whose pieces are not all in the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Spliced {
+    /// Nothing, or what was taken in.
+    Taken,
+    /// More than can be read ever again.
+    Unreadable,
+    /// A record that one with pieces missing would never replace.
+    Final,
+}
+
+/// Takes what the log no longer holds from the checkpoint in the archive. What can't be read of that is as good as not
+/// archived, and the record says so.
+pub(crate) async fn splice(ports: &Ports, one: &mut Collected) -> PortResult<Spliced> {
     let ranks = ports.archive.ranks(&[one.id]).await?;
-    if !matches!(ranks.first(), Some(Some(Rank::Running | Rank::Incomplete))) {
-        return Ok(());
+    match ranks.first().copied().flatten() {
+        None => return Ok(Spliced::Taken),
+        Some(Rank::Damaged | Rank::Complete) => return Ok(Spliced::Final),
+        Some(Rank::Running | Rank::Incomplete) => {}
     }
-    let Some((exchange, heads)) = ports.archive.get(one.id).await? else { return Ok(()) };
-    let mut bodies = Vec::new();
+    let Some(found) = readable(ports.archive.get(one.id).await, one)? else {
+        return Ok(Spliced::Unreadable);
+    };
+    let Some((exchange, heads)) = found else { return Ok(Spliced::Taken) };
+    let (mut bodies, mut spliced) = (Vec::new(), Spliced::Taken);
     for info in &heads.legs {
-        bodies.extend(ports.archive.body(one.id, info.leg).await?);
+        match readable(ports.archive.body(one.id, info.leg).await, one)? {
+            Some(body) => bodies.extend(body),
+            None => spliced = Spliced::Unreadable,
+        }
     }
     one.add_archived(exchange, heads, bodies);
-    Ok(())
+    Ok(spliced)
+}
+
+/// What was read of the archive; `None`, and a note, where that will never be possible.
+fn readable<T>(read: PortResult<T>, one: &mut Collected) -> PortResult<Option<T>> {
+    match read {
+        Ok(read) => Ok(Some(read)),
+        Err(PortError::Permanent(why)) => {
+            tracing::warn!(exchange = %one.id, why, "what is archived of an exchange so far can't be read");
+            one.note(format!("what was archived before can't be read: {why}"));
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
 }

@@ -4,8 +4,10 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use verbatim_core::model::{ExchangeId, ExchangeRecord, Outcome};
-use verbatim_core::ports::{Commit, Liveness, OpenExchange, PortError, PortResult, Sequence};
+use verbatim_core::model::{ExchangeId, Outcome};
+use verbatim_core::ports::{
+    Commit, Committed, DeadLetter, Liveness, OpenExchange, PortError, PortResult, Sequence,
+};
 use verbatim_proto::decode;
 
 use crate::collect::Collected;
@@ -163,18 +165,48 @@ async fn archive(
         });
         let commits =
             built.await.map_err(|error| PortError::permanent("assembling open exchanges", error))?;
-        done.extend(commits.iter().map(|Commit { record: ExchangeRecord { exchange, .. } }| Archived {
-            id: exchange.id,
-            beyond: exchange.lost_bytes,
-        }));
-        ports.archive.commit(commits).await?;
+        let beyond = commits.iter().map(|commit| commit.record.exchange.lost_bytes).collect::<Vec<_>>();
+        let outcomes = ports.archive.commit(commits).await?;
         ports.committed.notify_one();
-        waiting.retain(|id, _| !ids.contains(id));
+        let mut archived = 0;
+        for ((id, beyond), committed) in ids.into_iter().zip(beyond).zip(outcomes) {
+            let from = waiting.remove(&id).unwrap_or(last);
+            if let Committed::Refused(reason) = committed {
+                bury(ports, OpenExchange { id, gateway: gateway.to_owned(), sequence: from }, last, &reason)
+                    .await?;
+            } else {
+                archived += 1;
+                done.push(Archived { id, beyond });
+            }
+        }
         if outcome != Outcome::Running {
-            metrics::counter!("verbatim_exchanges_settled_total").increment(ids.len() as u64);
+            metrics::counter!("verbatim_exchanges_settled_total").increment(archived);
         }
     }
     Ok(done)
+}
+
+/// The archive will never take this exchange: what the log holds of it becomes dead letters, then nobody waits for it.
+async fn bury(ports: &Ports, open: OpenExchange, last: Sequence, reason: &str) -> PortResult<()> {
+    let OpenExchange { id, gateway, sequence: mut from } = open;
+    let mut buried = 0;
+    while from <= last {
+        let page = ports.log.scan(&gateway, from, last, SCAN_MESSAGES, SCAN_BYTES).await?;
+        let Some((end, _)) = page.last() else { break };
+        from = end + 1;
+        let letters: Vec<DeadLetter> = page
+            .into_iter()
+            .filter(|(_, message)| message.exchange == id)
+            .map(|(sequence, message)| DeadLetter { sequence, message, reason: reason.to_owned() })
+            .collect();
+        buried += letters.len();
+        if !letters.is_empty() {
+            ports.log.dead_letter(letters).await?;
+        }
+    }
+    tracing::error!(exchange = %id, messages = buried, reason, "an open exchange can't be archived: dead letters");
+    metrics::counter!("verbatim_recorder_dead_letters_total").increment(buried as u64);
+    ports.archive.abandon(&[id]).await
 }
 
 /// One scan: as many of the waiting exchanges, in the order of their ids, as memory allows; at least one.

@@ -238,6 +238,14 @@ impl Archive for SqliteArchive {
         writer.run(move |connection| open_exchanges::open(connection, &exchanges, advance)).await
     }
 
+    async fn abandon(&self, ids: &[ExchangeId]) -> PortResult<()> {
+        let ids = ids.to_vec();
+        let writer = &self.engine.records.writer;
+        writer
+            .run(move |connection| ids.iter().try_for_each(|&id| open_exchanges::close(connection, id)))
+            .await
+    }
+
     async fn open_exchanges(&self, after: Option<ExchangeId>, limit: usize) -> PortResult<Vec<OpenExchange>> {
         self.engine
             .records

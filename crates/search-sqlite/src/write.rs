@@ -4,12 +4,12 @@ use rusqlite::{Connection, params};
 use verbatim_core::model::{ExchangeId, SearchDocument};
 use verbatim_core::ports::{PortResult, WriteOutcome};
 
+use crate::NOWHERE_ELSE;
+use crate::body::Packer;
 use crate::damage::Watch;
 use crate::facets;
 use crate::place;
 use crate::words::{Kind, tokens};
-use crate::NOWHERE_ELSE;
-use crate::body::Packer;
 
 /// A document ready to be written: what takes time is done.
 pub(crate) struct Prepared {

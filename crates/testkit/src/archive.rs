@@ -93,6 +93,7 @@ macro_rules! archive_contract {
             refilling_makes_an_entry_for_every_record,
             an_open_exchange_is_open_until_it_is_archived,
             an_open_exchange_keeps_its_lower_sequence_unless_advanced,
+            an_abandoned_exchange_is_open_no_more,
             open_exchanges_are_listed_oldest_first_page_by_page,
             nothing_is_deleted_that_nobody_asked_to_delete,
             old_bodies_go_and_records_stay,

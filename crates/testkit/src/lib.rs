@@ -8,6 +8,7 @@ pub mod archive;
 mod builders;
 #[expect(clippy::unwrap_used, reason = "a promise that is not kept fails its test")]
 pub mod capture_log;
+mod faulty_archive;
 mod faulty_log;
 mod memory_log;
 #[expect(clippy::unwrap_used, reason = "a promise that is not kept fails its test")]
@@ -15,5 +16,6 @@ pub mod search_index;
 pub mod traffic;
 
 pub use builders::ExchangeBuilder;
+pub use faulty_archive::FaultyArchive;
 pub use faulty_log::{Fault, FaultyLog};
 pub use memory_log::MemoryLog;

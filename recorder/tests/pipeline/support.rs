@@ -1,6 +1,8 @@
 //! A log in memory, a real archive in a temporary directory, a recorder between them, and messages by hand.
 #![expect(clippy::unwrap_used, reason = "what fails here fails the test, with its message")]
 
+pub(crate) mod counters;
+
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -146,6 +146,10 @@ impl Archive for MemoryArchive {
         not_asked()
     }
 
+    async fn abandon(&self, _: &[ExchangeId]) -> PortResult<()> {
+        not_asked()
+    }
+
     async fn open_exchanges(&self, _: Option<ExchangeId>, _: usize) -> PortResult<Vec<OpenExchange>> {
         not_asked()
     }

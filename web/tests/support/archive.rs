@@ -80,6 +80,10 @@ impl Archive for MemoryArchive {
         Ok(())
     }
 
+    async fn abandon(&self, _: &[ExchangeId]) -> PortResult<()> {
+        Ok(())
+    }
+
     async fn open_exchanges(&self, _: Option<ExchangeId>, _: usize) -> PortResult<Vec<OpenExchange>> {
         Ok(Vec::new())
     }

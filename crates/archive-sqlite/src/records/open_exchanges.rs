@@ -19,6 +19,14 @@ pub(crate) fn open(connection: &Connection, exchanges: &[OpenExchange], advance:
     Ok(())
 }
 
+pub(crate) fn close(connection: &Connection, id: ExchangeId) -> PortResult<()> {
+    connection
+        .prepare_cached("DELETE FROM open_exchange WHERE id = ?1")
+        .and_then(|mut delete| delete.execute([id.as_bytes()]))
+        .doing("close an exchange")?;
+    Ok(())
+}
+
 pub(crate) fn list(
     connection: &Connection,
     after: Option<ExchangeId>,

@@ -7,7 +7,7 @@ use verbatim_sqlite::Doing;
 
 use super::columns::{self, Place, Table};
 use super::rollup::Changes;
-use super::{Numbers, state};
+use super::{Numbers, open_exchanges, state};
 
 /// A record whose bodies are durable as blocks.
 pub(crate) struct Row {
@@ -79,7 +79,7 @@ fn store_all(connection: &Connection, numbers: &Numbers, rows: &[Row]) -> PortRe
         let is_erased = row.table == Table::Exchange && Some(row.id()) <= erased_through;
         let stored = !is_erased && store_one(connection, numbers, row, &mut totals)?;
         if row.exchange.rank() > Rank::Running {
-            close(connection, row.id())?;
+            open_exchanges::close(connection, row.id())?;
         }
         committed.push(if stored { Committed::Stored } else { Committed::Superseded });
     }
@@ -161,12 +161,4 @@ fn prior(connection: &Connection, table: Table, id: ExchangeId) -> PortResult<Pr
     prior.ok_or_else(|| {
         PortError::Permanent(format!("exchange {id} conflicts with a record that is not there"))
     })
-}
-
-fn close(connection: &Connection, id: ExchangeId) -> PortResult<()> {
-    connection
-        .prepare_cached("DELETE FROM open_exchange WHERE id = ?1")
-        .and_then(|mut delete| delete.execute([id.as_bytes()]))
-        .doing("close an exchange")?;
-    Ok(())
 }

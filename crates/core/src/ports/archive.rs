@@ -147,6 +147,10 @@ pub trait Archive: Send + Sync + 'static {
     /// sequence unless `advance` says that its checkpoint now holds what came before.
     async fn open(&self, exchanges: &[OpenExchange], advance: bool) -> PortResult<()>;
 
+    /// Forgets that these were open, though nothing of them is archived: the archive refuses them, and the log may let
+    /// go of what it holds of them. Others are ignored.
+    async fn abandon(&self, ids: &[ExchangeId]) -> PortResult<()>;
+
     /// The open exchanges, oldest first, at most `limit`, behind `after`.
     async fn open_exchanges(&self, after: Option<ExchangeId>, limit: usize) -> PortResult<Vec<OpenExchange>>;
 

@@ -62,6 +62,25 @@ pub async fn an_open_exchange_keeps_its_lower_sequence_unless_advanced(world: Ma
     world.close().await;
 }
 
+/// It may be opened again.
+pub async fn an_abandoned_exchange_is_open_no_more(world: MakeArchiveWorld) {
+    let world = world();
+    let archive = world.open().await;
+    let (one, two) = (ExchangeId::mint(), ExchangeId::mint());
+    archive.open(&[open(one, 5), open(two, 9)], false).await.unwrap();
+    archive.abandon(&[one, ExchangeId::mint()]).await.unwrap();
+    assert_eq!(all(&*archive).await, [open(two, 9)]);
+    assert_eq!(archive.oldest_open_sequence().await.unwrap(), Some(9));
+    drop(archive);
+    world.kill().await;
+    let archive = world.open().await;
+    assert_eq!(archive.health().await.unwrap().open, 1);
+    assert_eq!(archive.ranks(&[one]).await.unwrap(), [None]);
+    archive.open(&[open(one, 7)], false).await.unwrap();
+    assert_eq!(all(&*archive).await, [open(one, 7), open(two, 9)]);
+    world.close().await;
+}
+
 /// Every one once.
 pub async fn open_exchanges_are_listed_oldest_first_page_by_page(world: MakeArchiveWorld) {
     let world = world();
