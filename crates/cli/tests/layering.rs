@@ -31,7 +31,7 @@ const SERVICES: &[&str] =
 const ADAPTERS: &[&str] =
     &["verbatim-sqlite", "verbatim-log-sqlite", "verbatim-archive-sqlite", "verbatim-search-sqlite"];
 /// Knowledge without input and output.
-const PURE: &[&str] = &["verbatim-core", "verbatim-proto", "verbatim-dialects"];
+const PURE: &[&str] = &["verbatim-core", "verbatim-proto", "verbatim-dialects", "verbatim-archive-format"];
 /// Clients of engines.
 const ENGINES: &[&str] = &["rusqlite", "refinery", "libsqlite3-sys"];
 /// What does input and output, or runs what does.
