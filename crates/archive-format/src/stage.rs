@@ -1,6 +1,7 @@
 //! Bodies on their way into blocks: which pieces are new, and which block each goes to.
 
 use std::collections::HashMap;
+use std::ops::Range;
 
 use verbatim_core::ports::PortResult;
 
@@ -34,11 +35,11 @@ pub struct Place {
 }
 
 /// A stretch of a body that is stored as one.
-#[derive(Debug, Clone, Copy)]
-pub struct Piece<'a> {
+#[derive(Debug, Clone)]
+pub struct Piece {
     /// What it is found by, unless nobody looks for it.
     pub address: Option<Address>,
-    bytes: &'a [u8],
+    range: Range<usize>,
 }
 
 /// Where a body will be once its stage is written.
@@ -80,7 +81,9 @@ impl Staged {
 #[derive(Default)]
 pub struct Stage {
     tenants: HashMap<String, TenantStage>,
-    /// The numbers of the blocks that are packed.
+    /// How many blocks are packed.
+    packed: usize,
+    /// Their numbers, as far as they have any.
     numbers: Vec<i64>,
     /// Those that come after them.
     waiting: Vec<Waiting>,
@@ -103,16 +106,13 @@ struct Waiting {
 
 impl Stage {
     /// The pieces of a tenant's body, in order.
-    pub fn cut<'a>(&mut self, tenant: &str, body: &'a [u8]) -> Vec<Piece<'a>> {
+    pub fn cut(&mut self, tenant: &str, body: &[u8]) -> Vec<Piece> {
         if is_small(body.len()) {
-            return vec![Piece { address: None, bytes: body }];
+            return vec![Piece { address: None, range: 0..body.len() }];
         }
         let names = &self.tenant(tenant).names;
-        cut(body)
-            .into_iter()
-            .map(|range| &body[range])
-            .map(|bytes| Piece { address: Some(names.address(bytes)), bytes })
-            .collect()
+        let piece = |range: Range<usize>| Piece { address: Some(names.address(&body[range.clone()])), range };
+        cut(body).into_iter().map(piece).collect()
     }
 
     /// Whether it knows where the tenant's piece of this address is.
@@ -126,32 +126,33 @@ impl Stage {
     }
 
     /// Takes the next piece of a body in: where it is, or into a block that will be stored.
-    pub fn put(&mut self, tenant: &str, piece: Piece<'_>, staged: &mut Staged) {
+    pub fn put(&mut self, tenant: &str, body: &[u8], piece: &Piece, staged: &mut Staged) {
+        let bytes = &body[piece.range.clone()];
         let known = piece.address.and_then(|address| self.tenants.get(tenant)?.seen.get(&address).copied());
         let stretch = match known {
-            Some((block, offset)) => Stretch { block, offset, length: piece.bytes.len() as u32 },
-            None => self.add(tenant, piece),
+            Some((block, offset)) => Stretch { block, offset, length: bytes.len() as u32 },
+            None => self.add(tenant, bytes, piece.address),
         };
         staged.push(stretch);
     }
 
     /// Puts a piece into the block that is being filled, or into another if that is full or packed.
-    fn add(&mut self, tenant: &str, piece: Piece<'_>) -> Stretch {
-        let packed = self.numbers.len();
+    fn add(&mut self, tenant: &str, bytes: &[u8], address: Option<Address>) -> Stretch {
+        let packed = self.packed;
         let at = self.tenant(tenant).filling.and_then(|place| place.checked_sub(packed));
-        let room = |block: &Waiting| block.bytes.len() + piece.bytes.len() <= BLOCK;
+        let room = |block: &Waiting| block.bytes.len() + bytes.len() <= BLOCK;
         let at = at.filter(|&at| self.waiting.get(at).is_some_and(room)).unwrap_or(self.waiting.len());
         if at == self.waiting.len() {
             self.waiting.push(Waiting::default());
             self.tenant(tenant).filling = Some(packed + at);
         }
         let block = &mut self.waiting[at];
-        let (offset, length) = (block.bytes.len() as u32, piece.bytes.len() as u32);
-        block.bytes.extend_from_slice(piece.bytes);
-        block.pieces.extend(piece.address.map(|address| (address, offset)));
-        self.waiting_bytes += piece.bytes.len();
+        let (offset, length) = (block.bytes.len() as u32, bytes.len() as u32);
+        block.bytes.extend_from_slice(bytes);
+        block.pieces.extend(address.map(|address| (address, offset)));
+        self.waiting_bytes += bytes.len();
         let coming = Block::Coming(packed + at);
-        if let Some(address) = piece.address {
+        if let Some(address) = address {
             self.tenant(tenant).seen.insert(address, (coming, offset));
         }
         Stretch { block: coming, offset, length }
@@ -162,18 +163,19 @@ impl Stage {
         self.waiting_bytes >= GATHERED
     }
 
-    /// Takes the blocks out that have gathered. The next call of [`Self::number`] tells their numbers.
+    /// Takes the blocks out that have gathered.
     ///
     /// # Errors
     /// Transient where there is no memory to compress with.
     pub fn pack(&mut self, squeezer: &mut Squeezer) -> PortResult<Vec<NewBlock>> {
         self.waiting_bytes = 0;
+        self.packed += self.waiting.len();
         let pack =
             |block: Waiting| Ok(NewBlock { data: squeezer.pack_block(&block.bytes)?, pieces: block.pieces });
         self.waiting.drain(..).map(pack).collect()
     }
 
-    /// The numbers of the blocks that were taken out last, in their order.
+    /// Tells it the numbers of the blocks that were taken out and have none yet, in their order.
     pub fn number(&mut self, numbers: impl IntoIterator<Item = i64>) {
         self.numbers.extend(numbers);
     }
@@ -266,7 +268,7 @@ mod tests {
                         {
                             stage.learn(tenant, address, place);
                         }
-                        stage.put(tenant, piece, &mut at);
+                        stage.put(tenant, &body, &piece, &mut at);
                     }
                     staged.push((at, body));
                     if *pack {

@@ -4,7 +4,7 @@ mod changes;
 mod over_time;
 mod runs;
 
-pub use changes::{Change, Changes, Key, subtract};
+pub use changes::{Change, Changes, Counted, Key, subtract};
 pub use over_time::{SumsOfModels, SumsOverTime};
 pub use runs::Run;
 

@@ -252,7 +252,14 @@ fn template(bin: &Path) -> io::Result<PathBuf> {
     } else {
         Command::new(initdb)
     };
-    command.args(["--no-sync", "--encoding=UTF8", "--locale=C.UTF-8", "--auth-host=scram-sha-256", "-U", USER]);
+    command.args([
+        "--no-sync",
+        "--encoding=UTF8",
+        "--locale=C.UTF-8",
+        "--auth-host=scram-sha-256",
+        "-U",
+        USER,
+    ]);
     run(command.arg("--pwfile").arg(&password).arg("-D").arg(&data))?;
     // Somebody else's is as good where two make it at once.
     match fs::rename(&data, &template) {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use verbatim_core::model::{Exchange, Outcome, Provenance, Totals};
+use verbatim_core::model::{Exchange, Outcome, Provenance, Timestamp, Totals};
 
 use super::{MINUTE, floor};
 use crate::text::clean;
@@ -59,28 +59,28 @@ pub struct Changes {
 
 impl Changes {
     /// Counts an exchange that ended.
-    pub fn add(&mut self, exchange: &Exchange) {
-        if let Some(change) = self.change(exchange) {
-            count(&mut change.add, exchange);
+    pub fn add(&mut self, counted: &Counted) {
+        if let Some(change) = self.change(counted) {
+            counted.count(&mut change.add);
         }
     }
 
     /// Takes back what an exchange was counted as.
-    pub fn subtract(&mut self, exchange: &Exchange) {
-        if let Some(change) = self.change(exchange) {
-            count(&mut change.subtract, exchange);
+    pub fn subtract(&mut self, counted: &Counted) {
+        if let Some(change) = self.change(counted) {
+            counted.count(&mut change.subtract);
         }
     }
 
-    fn change(&mut self, exchange: &Exchange) -> Option<&mut Change> {
-        if exchange.outcome == Outcome::Running {
+    fn change(&mut self, counted: &Counted) -> Option<&mut Change> {
+        if counted.outcome == Outcome::Running {
             return None;
         }
         let key = Key {
-            start: floor(exchange.began_at.as_unix_us().div_euclid(1_000_000), MINUTE),
-            provider: clean(&exchange.provider).into_owned(),
-            model: clean(exchange.model().unwrap_or_default()).into_owned(),
-            outcome: exchange.outcome,
+            start: floor(counted.began_at.as_unix_us().div_euclid(1_000_000), MINUTE),
+            provider: clean(&counted.provider).into_owned(),
+            model: clean(&counted.model).into_owned(),
+            outcome: counted.outcome,
         };
         Some(self.minutes.entry(key).or_default())
     }
@@ -95,20 +95,70 @@ impl Changes {
     }
 }
 
-fn count(totals: &mut Totals, exchange: &Exchange) {
-    let usage = &exchange.usage;
-    let add = |sum: &mut u64, figure: Option<u64>| *sum = sum.saturating_add(figure.unwrap_or(0));
-    totals.calls += 1;
-    totals.completed += u64::from(exchange.outcome == Outcome::Completed);
-    add(&mut totals.input_tokens, usage.input_tokens);
-    add(&mut totals.output_tokens, usage.output_tokens);
-    add(&mut totals.cache_read_tokens, usage.cache_read_tokens);
-    add(&mut totals.cost_micros, exchange.cost_micros);
-    totals.estimated += u64::from(usage.provenance == Some(Provenance::Estimated));
-    add(&mut totals.lost_bytes, Some(exchange.lost_bytes));
-    add(&mut totals.duration_us, exchange.duration_us);
-    exchange.duration_us.into_iter().for_each(|us| totals.durations.record(us));
-    exchange.first_token_us.into_iter().for_each(|us| totals.first_tokens.record(us));
+/// What is counted of an exchange.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Counted {
+    /// When it began.
+    pub began_at: Timestamp,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// The provider's name.
+    pub provider: String,
+    /// The model that answered, or was asked for; empty where none is known.
+    pub model: String,
+    /// Microseconds that it took.
+    pub duration_us: Option<u64>,
+    /// Microseconds to the first token.
+    pub first_token_us: Option<u64>,
+    /// All input, in tokens.
+    pub input_tokens: Option<u64>,
+    /// All output, in tokens.
+    pub output_tokens: Option<u64>,
+    /// Of the input, read from cache.
+    pub cache_read_tokens: Option<u64>,
+    /// Cost in millionths of a US dollar.
+    pub cost_micros: Option<u64>,
+    /// Whether its tokens are estimated.
+    pub estimated: bool,
+    /// Bytes captured but lost.
+    pub lost_bytes: u64,
+}
+
+impl From<&Exchange> for Counted {
+    fn from(exchange: &Exchange) -> Self {
+        let usage = &exchange.usage;
+        Self {
+            began_at: exchange.began_at,
+            outcome: exchange.outcome,
+            provider: exchange.provider.clone(),
+            model: exchange.model().unwrap_or_default().to_owned(),
+            duration_us: exchange.duration_us,
+            first_token_us: exchange.first_token_us,
+            input_tokens: usage.input_tokens,
+            output_tokens: usage.output_tokens,
+            cache_read_tokens: usage.cache_read_tokens,
+            cost_micros: exchange.cost_micros,
+            estimated: usage.provenance == Some(Provenance::Estimated),
+            lost_bytes: exchange.lost_bytes,
+        }
+    }
+}
+
+impl Counted {
+    fn count(&self, totals: &mut Totals) {
+        let add = |sum: &mut u64, figure: Option<u64>| *sum = sum.saturating_add(figure.unwrap_or(0));
+        totals.calls += 1;
+        totals.completed += u64::from(self.outcome == Outcome::Completed);
+        add(&mut totals.input_tokens, self.input_tokens);
+        add(&mut totals.output_tokens, self.output_tokens);
+        add(&mut totals.cache_read_tokens, self.cache_read_tokens);
+        add(&mut totals.cost_micros, self.cost_micros);
+        totals.estimated += u64::from(self.estimated);
+        add(&mut totals.lost_bytes, Some(self.lost_bytes));
+        add(&mut totals.duration_us, self.duration_us);
+        self.duration_us.into_iter().for_each(|us| totals.durations.record(us));
+        self.first_token_us.into_iter().for_each(|us| totals.first_tokens.record(us));
+    }
 }
 
 /// `totals` less what `taken` counted; never below zero.

@@ -68,7 +68,7 @@ impl FileStage {
         }
         let mut staged = Staged::default();
         for piece in pieces {
-            self.stage.put(tenant, piece, &mut staged);
+            self.stage.put(tenant, body, &piece, &mut staged);
             if self.stage.is_full() {
                 self.write(squeezers)?;
             }

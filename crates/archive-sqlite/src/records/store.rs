@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension};
 use verbatim_archive_format::record::PackedRecord;
-use verbatim_archive_format::sums::Changes;
+use verbatim_archive_format::sums::{Changes, Counted};
 use verbatim_archive_format::text::int;
 use verbatim_core::model::{ExchangeId, Rank};
 use verbatim_core::ports::{Committed, PortError, PortResult};
@@ -115,14 +115,14 @@ fn store_one(connection: &Connection, numbers: &Numbers, row: &Row, totals: &mut
         place.detail = prior.detail;
         columns::insert(connection, table, exchange, place).doing(DOING)?;
         if table == Table::Exchange {
-            totals.sums.subtract(&replaced);
+            totals.sums.subtract(&Counted::from(&replaced));
             totals.exchanges -= 1;
             totals.captured -= prior.captured;
         }
     }
     columns::insert_detail(connection, place.detail, exchange, &record.heads).doing(DOING)?;
     if table == Table::Exchange {
-        totals.sums.add(exchange);
+        totals.sums.add(&Counted::from(exchange));
         totals.exchanges += 1;
         totals.captured += int(record.captured);
         connection
