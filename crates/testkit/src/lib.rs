@@ -9,6 +9,7 @@ mod builders;
 #[expect(clippy::unwrap_used, reason = "a promise that is not kept fails its test")]
 pub mod capture_log;
 mod faulty_log;
+pub mod measure;
 mod memory_log;
 pub mod postgres;
 #[expect(clippy::unwrap_used, reason = "a promise that is not kept fails its test")]
