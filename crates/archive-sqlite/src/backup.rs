@@ -7,6 +7,7 @@ use std::sync::Arc;
 use verbatim_core::ports::{PortError, PortResult};
 use verbatim_sqlite::{Doing, Options, open};
 
+use crate::bodies::file_name;
 use crate::records::FILE;
 use crate::{Engine, sync_directory};
 
@@ -22,7 +23,7 @@ impl Engine {
             let unfinished = directory.join(format!("{FILE}.unfinished"));
             copy(&engine.records.path, &unfinished)?;
             for bucket in engine.buckets.all() {
-                let name = bucket.file_name();
+                let name = file_name(bucket);
                 copy(&engine.directory.join(&name), &directory.join(&name))?;
             }
             sync_directory(&directory)?;

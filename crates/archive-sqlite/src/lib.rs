@@ -13,15 +13,10 @@
 
 mod backup;
 mod bodies;
-mod bucket;
-mod chunking;
 mod commit;
-mod drivers;
-mod encoding;
 mod list;
 mod records;
 mod retention;
-mod squeeze;
 mod stats;
 
 use std::fs;
@@ -31,6 +26,9 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use async_trait::async_trait;
 use rusqlite::Connection;
+use verbatim_archive_format::encoding::{Heads, decode_heads};
+use verbatim_archive_format::record::BODIES_DELETED;
+use verbatim_archive_format::squeeze::Squeezers;
 use verbatim_core::model::query::Filter;
 use verbatim_core::model::{
     Exchange, ExchangeHeads, ExchangeId, ExchangeRecord, Leg, LegBody, ModelStats, Rank, Stats, Timestamp,
@@ -42,13 +40,8 @@ use verbatim_core::ports::{
 use verbatim_sqlite::{Options, WriterOptions};
 
 use bodies::{Buckets, read_body};
-use encoding::{Heads, decode_heads};
 use records::outbox::Claims;
 use records::{Records, open_exchanges, outbox, state};
-use squeeze::Squeezers;
-
-/// What a reader of an exchange is told whose bodies retention deleted.
-const BODIES_DELETED: &str = "bodies deleted by retention";
 
 /// Bodies are read side by side by so many.
 const BODY_READS: usize = 4;

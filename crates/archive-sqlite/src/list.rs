@@ -1,20 +1,15 @@
 //! Which exchanges match: keyset pages, each by the index that leaves least to look at.
 
-use std::time::Duration;
-
 use rusqlite::types::Value;
 use rusqlite::{Connection, params_from_iter};
-use verbatim_core::model::query::{Condition, Field, Filter};
-use verbatim_core::model::{Exchange, ExchangeId};
+use verbatim_archive_format::seek::{Bounds, Driver, Trouble, drivers};
+use verbatim_archive_format::text::unsigned;
+use verbatim_core::model::Exchange;
+use verbatim_core::model::query::Filter;
 use verbatim_core::ports::{ListRequest, Page, PortResult};
 use verbatim_sqlite::{Doing, to_sql};
 
-use crate::drivers::{Driver, drivers};
-
 use crate::records::{Table, columns, state};
-
-/// An id tells when its exchange began, give or take this: records further apart are kept aside.
-const APART: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// A page of exchanges, newest first.
 pub(crate) fn list(connection: &Connection, request: &ListRequest) -> PortResult<Page> {
@@ -37,7 +32,7 @@ pub(crate) fn count(connection: &Connection, filters: &[Filter], limit: u64) -> 
     let sql = format!("SELECT count(*) FROM ({sql})");
     let mut count = connection.prepare_cached(&sql).doing("count exchanges")?;
     let count: i64 = count.query_row(params_from_iter(values), |row| row.get(0)).doing("count exchanges")?;
-    Ok(u64::try_from(count).unwrap_or(0))
+    Ok(unsigned(count))
 }
 
 /// Columns of those that are there, in the order asked.
@@ -69,27 +64,6 @@ fn matching(
     let mut select = connection.prepare_cached(&sql).doing(DOING)?;
     let rows = select.query_map(params_from_iter(values), |row| row.get(0)).doing(DOING)?;
     rows.collect::<Result<_, _>>().doing(DOING)
-}
-
-/// Ids between which all that match lie.
-struct Bounds {
-    above: Option<ExchangeId>,
-    below: Option<ExchangeId>,
-}
-
-impl Bounds {
-    /// What the page asks for, narrowed by conditions on time.
-    fn of(filters: &[Filter], before: Option<ExchangeId>, after: Option<ExchangeId>) -> Self {
-        let (mut above, mut below) = (after, before);
-        for filter in filters.iter().filter(|filter| filter.field == Field::Began && !filter.excluded) {
-            if let Condition::Time { from, to } = filter.condition {
-                above = above.max(from.map(|from| ExchangeId::lowest_at(from.minus(APART * 2))));
-                let to = to.map(|to| ExchangeId::highest_at(to.plus(APART * 2)));
-                below = [below, to].into_iter().flatten().min();
-            }
-        }
-        Self { above, below }
-    }
 }
 
 /// SQL for the ids of those that match, newest first.
@@ -130,10 +104,14 @@ fn branch(driver: Driver, others: &[Filter], bounds: &Bounds) -> (String, Vec<Va
     match driver {
         // Or a pattern with a star would make SQLite gather and sort all that match.
         Driver::Scan => sql.push_str("NOT INDEXED WHERE "),
-        Driver::Index { index, condition, value } => {
-            sql.push_str(&format!("INDEXED BY {index} WHERE {condition} AND "));
-            values.extend(value);
+        Driver::Equal { column, text } => {
+            sql.push_str(&format!("INDEXED BY exchange_{column} WHERE e.{column} = ? COLLATE NOCASE AND "));
+            values.push(Value::Text(text));
         }
+        Driver::Troubled(trouble) => {
+            sql.push_str(&format!("INDEXED BY exchange_troubled WHERE {} AND ", condition_of(trouble)));
+        }
+        Driver::Tagged => sql.push_str("INDEXED BY exchange_tags WHERE e.tags IS NOT NULL AND "),
     }
     let condition = to_sql(others, "e");
     sql.push_str(&condition.sql);
@@ -146,4 +124,14 @@ fn branch(driver: Driver, others: &[Filter], bounds: &Bounds) -> (String, Vec<Va
     }
     sql.push_str(" ORDER BY e.id DESC");
     (sql, values)
+}
+
+/// Reads as the index's own condition, or as one of those that it is joined of, or SQLite would not see that it fits.
+fn condition_of(trouble: Trouble) -> &'static str {
+    match trouble {
+        Trouble::Status => "e.status >= 400",
+        Trouble::Outcome => "e.outcome <> 1",
+        Trouble::Error => "e.error IS NOT NULL",
+        Trouble::Any => "(e.outcome <> 1 OR e.status >= 400 OR e.error IS NOT NULL)",
+    }
 }

@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rusqlite::{Connection, Row, params};
+use verbatim_archive_format::bucket::Bucket;
 use verbatim_core::model::{ExchangeId, Timestamp};
 use verbatim_core::ports::{Erased, PortResult, Retention};
 use verbatim_sqlite::{Doing, bytes_on_disk};
 
 use crate::Engine;
-use crate::bucket::Bucket;
 use crate::records::state;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -81,9 +81,7 @@ impl Engine {
         let over = self.buckets.all().into_iter().rfind(|bucket| bucket.end() <= cutoff);
         match over {
             // Bodies of that week that come late are not kept.
-            Some(last) => {
-                self.erase_bodies_below(Bucket { week: last.week.saturating_add(1), part: 0 }).await
-            }
+            Some(last) => self.erase_bodies_below(last.next_week()).await,
             None => Ok(0),
         }
     }
@@ -129,8 +127,7 @@ impl Engine {
         self.write_back().await?;
         while self.bytes() > limit {
             let [oldest, _, ..] = self.buckets.all()[..] else { break };
-            let floor = Bucket { part: oldest.part.saturating_add(1), ..oldest };
-            erased.bodies += self.erase_bodies_below(floor).await?;
+            erased.bodies += self.erase_bodies_below(oldest.next_part()).await?;
         }
         while self.bytes() > limit {
             let count = self.records_in(self.bytes().saturating_sub(limit)).await?;

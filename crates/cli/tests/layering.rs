@@ -28,12 +28,20 @@ fn workspace() -> Metadata {
 const SERVICES: &[&str] =
     &["verbatim-gateway", "verbatim-recorder", "verbatim-search-indexer", "verbatim-web"];
 /// Adapters: each knows one engine.
-const ADAPTERS: &[&str] =
-    &["verbatim-sqlite", "verbatim-log-sqlite", "verbatim-archive-sqlite", "verbatim-search-sqlite"];
+const ADAPTERS: &[&str] = &[
+    "verbatim-sqlite",
+    "verbatim-log-sqlite",
+    "verbatim-archive-sqlite",
+    "verbatim-archive-postgres",
+    "verbatim-search-sqlite",
+];
 /// Knowledge without input and output.
-const PURE: &[&str] = &["verbatim-core", "verbatim-proto", "verbatim-dialects"];
+const PURE: &[&str] = &["verbatim-core", "verbatim-proto", "verbatim-dialects", "verbatim-archive-format"];
 /// Clients of engines.
-const ENGINES: &[&str] = &["rusqlite", "refinery", "libsqlite3-sys"];
+const ENGINES: &[&str] = &["rusqlite", "refinery", "libsqlite3-sys", "tokio-postgres", "deadpool-postgres"];
+/// Those that a single adapter may name.
+const OWN_ENGINES: &[(&str, &[&str])] =
+    &[("verbatim-archive-postgres", &["tokio-postgres", "tokio-postgres-rustls", "deadpool-postgres"])];
 /// What does input and output, or runs what does.
 const RUNTIMES: &[&str] = &[
     "tokio",
@@ -83,6 +91,10 @@ fn only_adapters_name_their_engine() {
     let others: Vec<&str> =
         packages.keys().map(String::as_str).filter(|name| !ADAPTERS.contains(name)).collect();
     assert_eq!(offenders(&packages, &others, ENGINES), Vec::<String>::new());
+    for (owner, engines) in OWN_ENGINES {
+        let others: Vec<&str> = packages.keys().map(String::as_str).filter(|name| name != owner).collect();
+        assert_eq!(offenders(&packages, &others, engines), Vec::<String>::new());
+    }
 }
 
 #[test]

@@ -9,7 +9,7 @@
 //! collation; ASCII letters match without regard to case.
 
 use rusqlite::types::Value;
-use verbatim_core::model::query::{Condition, Field, Filter, Pattern};
+use verbatim_core::model::query::{Condition, Field, Filter, ListedPattern, Pattern, TextColumns};
 
 /// A condition to stand behind WHERE, in brackets, with a `?` for each of its values in order.
 #[derive(Debug, Clone, PartialEq)]
@@ -32,53 +32,6 @@ pub fn to_sql(filters: &[Filter], table: &'static str) -> SqlCondition {
     }
     out.push(if filters.is_empty() { "TRUE)" } else { ")" });
     SqlCondition { sql: out.sql, values: out.values }
-}
-
-/// What kind of text a field is, and where it stands.
-enum Text {
-    /// The whole of one of these columns.
-    Whole(&'static [&'static str]),
-    /// Any part of a column, unless the pattern has a star.
-    Within(&'static str),
-    /// A word of a list.
-    Listed(&'static str),
-}
-
-fn text_of(field: Field) -> Option<Text> {
-    Some(match field {
-        Field::Model => Text::Whole(&["model_asked", "model_served"]),
-        Field::Provider => Text::Whole(&["provider"]),
-        Field::App => Text::Whole(&["app"]),
-        Field::Project => Text::Whole(&["project"]),
-        Field::Key => Text::Whole(&["key"]),
-        Field::Owner => Text::Whole(&["owner"]),
-        Field::Session => Text::Whole(&["session"]),
-        Field::Method => Text::Whole(&["method"]),
-        Field::Path => Text::Within("path"),
-        Field::Error => Text::Within("error"),
-        Field::Tag => Text::Listed("tags"),
-        Field::Dialect
-        | Field::Status
-        | Field::Outcome
-        | Field::Tokens
-        | Field::Cost
-        | Field::Duration
-        | Field::Began
-        | Field::Stream
-        | Field::HasTool
-        | Field::HasError
-        | Field::Id => return None,
-    })
-}
-
-fn number_of(field: Field) -> Option<&'static str> {
-    match field {
-        Field::Status => Some("status"),
-        Field::Tokens => Some("total_tokens"),
-        Field::Cost => Some("cost_micros"),
-        Field::Duration => Some("duration_us"),
-        _ => None,
-    }
 }
 
 struct Writer {
@@ -106,11 +59,11 @@ impl Writer {
     /// One filter's condition; a condition that does not fit its field holds of no row.
     fn condition(&mut self, field: Field, condition: &Condition) {
         match (field, condition) {
-            (_, Condition::Matches(patterns)) => match text_of(field) {
-                Some(text) => self.any(patterns, |out, pattern| out.text(&text, pattern)),
+            (_, Condition::Matches(patterns)) => match field.text_columns() {
+                Some(text) => self.any(patterns, |out, pattern| out.text(text, pattern)),
                 None => self.push("FALSE"),
             },
-            (_, Condition::Number { min, max }) => match number_of(field) {
+            (_, Condition::Number { min, max }) => match field.number_column() {
                 Some(column) => self.between(column, min.map(clamped), max.map(clamped)),
                 None => self.push("FALSE"),
             },
@@ -164,53 +117,42 @@ impl Writer {
         }
     }
 
-    fn text(&mut self, text: &Text, pattern: &Pattern) {
-        match *text {
-            Text::Whole(columns) => self.any(columns, |out, column| match pattern.exact() {
+    fn text(&mut self, text: TextColumns, pattern: &Pattern) {
+        match text {
+            TextColumns::Whole(columns) => self.any(columns, |out, column| match pattern.exact() {
                 Some(exact) => {
                     out.column(column);
                     out.bind(" = ? COLLATE NOCASE", exact.to_owned());
                 }
-                None => out.like(column, like(&pattern.runs)),
+                None => out.like(column, pattern.like()),
             }),
-            Text::Within(column) => match pattern.exact() {
-                Some(exact) => self.like(column, like(&["", exact, ""])),
-                None => self.like(column, like(&pattern.runs)),
+            TextColumns::Within(column) => match pattern.exact() {
+                Some(exact) => self.like(column, Pattern::like_of(&["", exact, ""])),
+                None => self.like(column, pattern.like()),
             },
-            Text::Listed(column) => self.listed(column, pattern),
+            TextColumns::Listed(column) => self.listed(column, pattern),
         }
     }
 
-    /// A word of a list. With stars between letters the list has to be taken apart, lest a star reach from one word
-    /// into the next.
     fn listed(&mut self, column: &'static str, pattern: &Pattern) {
-        if pattern.runs.iter().filter(|run| !run.is_empty()).count() <= 1 {
-            let mut runs = vec![String::new()];
-            let last = pattern.runs.len().saturating_sub(1);
-            for (index, run) in pattern.runs.iter().enumerate() {
-                let before = if index == 0 { "\n" } else { "" };
-                let after = if index == last { "\n" } else { "" };
-                runs.push(format!("{before}{run}{after}"));
-            }
-            runs.push(String::new());
-            // `*` alone: some word, not just the line feeds.
-            if pattern.runs.iter().all(String::is_empty) {
+        match pattern.listed() {
+            ListedPattern::AnyWord => {
                 self.push("length(");
                 self.column(column);
                 self.push(") > 2");
-            } else {
-                self.like(column, like(&runs));
             }
-            return;
+            ListedPattern::ListLike(like) => self.like(column, like),
+            ListedPattern::WordLike(like) => {
+                self.push("EXISTS (WITH RECURSIVE list(word, rest) AS (SELECT NULL, ltrim(");
+                self.column(column);
+                self.push(
+                    ", char(10)) UNION ALL SELECT substr(rest, 1, instr(rest, char(10)) - 1), \
+                     substr(rest, instr(rest, char(10)) + 1) FROM list WHERE instr(rest, char(10)) > 0) \
+                     SELECT 1 FROM list WHERE ",
+                );
+                self.bind("word LIKE ? ESCAPE '\\')", like);
+            }
         }
-        self.push("EXISTS (WITH RECURSIVE list(word, rest) AS (SELECT NULL, ltrim(");
-        self.column(column);
-        self.push(
-            ", char(10)) UNION ALL SELECT substr(rest, 1, instr(rest, char(10)) - 1), \
-             substr(rest, instr(rest, char(10)) + 1) FROM list WHERE instr(rest, char(10)) > 0) \
-             SELECT 1 FROM list WHERE ",
-        );
-        self.bind("word LIKE ? ESCAPE '\\')", like(&pattern.runs));
     }
 
     fn like(&mut self, column: &str, pattern: String) {
@@ -252,23 +194,6 @@ impl Writer {
 
 fn clamped(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
-}
-
-/// Runs of text with anything between them, as a LIKE pattern with `\` to escape.
-fn like<S: AsRef<str>>(runs: &[S]) -> String {
-    let mut pattern = String::new();
-    for (index, run) in runs.iter().enumerate() {
-        if index > 0 {
-            pattern.push('%');
-        }
-        for letter in run.as_ref().chars() {
-            if matches!(letter, '%' | '_' | '\\') {
-                pattern.push('\\');
-            }
-            pattern.push(letter);
-        }
-    }
-    pattern
 }
 
 #[cfg(test)]

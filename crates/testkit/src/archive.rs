@@ -45,6 +45,11 @@ pub trait ArchiveWorld: Send + Sync {
 
     /// Opens a backup that the archive wrote.
     async fn open_backup(&self, directory: &Path) -> Arc<dyn Archive>;
+
+    /// The tool that backs the archive up, where it does not do so itself.
+    fn backup_tool(&self) -> Option<&'static str> {
+        None
+    }
 }
 
 /// Makes a world.

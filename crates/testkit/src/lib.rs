@@ -10,7 +10,9 @@ mod builders;
 pub mod capture_log;
 mod faulty_archive;
 mod faulty_log;
+pub mod measure;
 mod memory_log;
+pub mod postgres;
 #[expect(clippy::unwrap_used, reason = "a promise that is not kept fails its test")]
 pub mod search_index;
 pub mod traffic;

@@ -5,12 +5,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use verbatim_archive_format::bucket::Bucket;
 use verbatim_core::model::Timestamp;
 use verbatim_core::ports::{PortError, PortResult};
 use verbatim_sqlite::{Options, WriterOptions, bytes_on_disk};
 
 use super::file::BlocksFile;
-use crate::bucket::Bucket;
 
 /// So many files are kept open; each has a writer thread and a few readers.
 const OPEN_AT_MOST: usize = 4;
@@ -51,7 +51,7 @@ impl Buckets {
             |error| PortError::transient(format_args!("could not list {}", directory.display()), error);
         let mut there = BTreeSet::new();
         for entry in fs::read_dir(directory).map_err(failed)? {
-            there.extend(entry.map_err(failed)?.file_name().to_str().and_then(Bucket::of_file));
+            there.extend(entry.map_err(failed)?.file_name().to_str().and_then(of_file));
         }
         let state = Mutex::new(State { there, floor, ..State::default() });
         let buckets = Self { directory: directory.to_owned(), options, writer, state };
@@ -126,7 +126,7 @@ impl Buckets {
 
     /// From now on, new bodies of that bucket's week go to another file.
     pub(crate) fn begin_part_after(&self, bucket: Bucket) -> PortResult<()> {
-        self.open(Bucket { part: bucket.part.saturating_add(1), ..bucket }).map(|_| ())
+        self.open(bucket.next_part()).map(|_| ())
     }
 
     /// Deletes every file below `floor`, for good; gives the bytes freed.
@@ -162,12 +162,22 @@ impl Buckets {
     }
 
     fn path(&self, bucket: Bucket) -> PathBuf {
-        self.directory.join(bucket.file_name())
+        self.directory.join(file_name(bucket))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The name of a bucket's file.
+pub(crate) fn file_name(bucket: Bucket) -> String {
+    format!("blocks-{bucket}.db")
+}
+
+/// The bucket whose file has this name.
+pub(crate) fn of_file(name: &str) -> Option<Bucket> {
+    name.strip_prefix("blocks-")?.strip_suffix(".db")?.parse().ok()
 }
 
 /// Removes a database with what SQLite keeps beside it.
@@ -184,4 +194,17 @@ fn remove_database(path: &Path) -> PortResult<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_name_tells_its_bucket() {
+        let bucket = Bucket { week: 2945, part: 12 };
+        assert_eq!(of_file(&file_name(bucket)), Some(bucket));
+        assert_eq!(of_file("blocks-02945-012.db-wal"), None);
+        assert_eq!(of_file("blocks-2945-12.db"), None);
+    }
 }

@@ -4,12 +4,13 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use rusqlite::{OptionalExtension, Row, params};
+use verbatim_archive_format::chunking::Address;
+use verbatim_archive_format::encoding::Segment;
+use verbatim_archive_format::squeeze::Squeezers;
+use verbatim_archive_format::stage::{NewBlock, Place};
 use verbatim_core::ports::{PortError, PortResult};
 use verbatim_sqlite::{Doing, Options, Readers, Writer, WriterOptions, migrate, open};
 
-use crate::chunking::Address;
-use crate::encoding::Segment;
-use crate::squeeze::Squeezers;
 use crate::sync_directory;
 
 mod migrations {
@@ -18,21 +19,6 @@ mod migrations {
 
 /// Bodies are read side by side by so many.
 const READERS: usize = 4;
-
-/// A block to be stored.
-pub(crate) struct NewBlock {
-    /// Packed.
-    pub(crate) data: Vec<u8>,
-    /// The pieces in it that may come again, and where they start.
-    pub(crate) pieces: Vec<(Address, u32)>,
-}
-
-/// Where a piece is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Place {
-    pub(crate) block: i64,
-    pub(crate) start: u32,
-}
 
 /// An open file of blocks. Blocks are only ever added; their numbers rise. Every method blocks its thread.
 pub(crate) struct BlocksFile {

@@ -5,6 +5,6 @@ mod file;
 mod read;
 mod stage;
 
-pub(crate) use buckets::Buckets;
+pub(crate) use buckets::{Buckets, file_name, of_file};
 pub(crate) use read::read_body;
-pub(crate) use stage::{Staged, Stages};
+pub(crate) use stage::Stages;

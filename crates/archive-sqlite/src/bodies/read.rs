@@ -1,13 +1,14 @@
 //! Bodies on their way back.
 
 use bytes::Bytes;
+use verbatim_archive_format::bucket::Bucket;
+use verbatim_archive_format::encoding::{Manifest, StoredBody};
+use verbatim_archive_format::record::{damaged_body, verified};
+use verbatim_archive_format::squeeze::Squeezers;
 use verbatim_core::model::{ExchangeId, LegBody};
 use verbatim_core::ports::{PortError, PortResult};
 
-use super::Buckets;
-use crate::bucket::Bucket;
-use crate::encoding::{Manifest, StoredBody};
-use crate::squeeze::Squeezers;
+use super::{Buckets, file_name};
 
 /// The bytes of a body, checked against its hash; `None` where retention deleted them. Blocks its thread.
 pub(crate) fn read_body(
@@ -18,29 +19,17 @@ pub(crate) fn read_body(
     body: StoredBody,
 ) -> PortResult<Option<LegBody>> {
     let Manifest::Segments(segments) = &body.manifest else { return Ok(None) };
-    let damaged = |why: String| {
-        PortError::Permanent(format!(
-            "the {} body of exchange {id} is damaged: {why}",
-            body.info.leg.as_str()
-        ))
-    };
     let Some(file) = buckets.existing(bucket)? else {
         return if buckets.is_deleted(bucket) {
             Ok(None)
         } else {
-            Err(damaged(format!("its file {} is missing", bucket.file_name())))
+            let why = format_args!("its file {} is missing", file_name(bucket));
+            Err(damaged_body(id, body.info.leg, why))
         };
     };
     let bytes = match file.read(segments, squeezers) {
-        Err(PortError::Permanent(why)) => return Err(damaged(why)),
+        Err(PortError::Permanent(why)) => return Err(damaged_body(id, body.info.leg, why)),
         other => Bytes::from(other?),
     };
-    if bytes.len() as u64 != body.info.stored {
-        return Err(damaged(format!("expected {} bytes, found {}", body.info.stored, bytes.len())));
-    }
-    let hash = *blake3::hash(&bytes).as_bytes();
-    if body.info.stored_hash != Some(hash) {
-        return Err(damaged("its bytes do not match their hash".to_owned()));
-    }
-    Ok(Some(LegBody { info: body.info, bytes, timeline: body.timeline }))
+    verified(id, body, bytes).map(Some)
 }

@@ -1,10 +1,10 @@
 //! An exchange's columns, written and read.
 
-use std::borrow::Cow;
 use std::sync::LazyLock;
 
 use rusqlite::types::{FromSql, Type};
 use rusqlite::{Connection, Row, params};
+use verbatim_archive_format::text::{clean, int, join_words, maybe, split_words, unsigned};
 use verbatim_core::model::{
     Caller, Dialect, Exchange, ExchangeId, Integrity, Outcome, Provenance, ProviderDialect, RecordMode,
     Timestamp, Usage,
@@ -71,37 +71,6 @@ impl Table {
     }
 }
 
-/// Text that any database takes: NUL, which PostgreSQL refuses and SQLite cuts at, becomes U+FFFD.
-fn clean(text: &str) -> Cow<'_, str> {
-    if text.as_bytes().contains(&0) {
-        Cow::Owned(text.replace('\0', "\u{fffd}"))
-    } else {
-        Cow::Borrowed(text)
-    }
-}
-
-fn maybe(text: Option<&str>) -> Option<Cow<'_, str>> {
-    text.map(clean)
-}
-
-/// Each word between two line feeds, so that one condition finds a whole word; `None` without any.
-fn words(list: &[String]) -> Option<String> {
-    if list.is_empty() {
-        return None;
-    }
-    let mut text = String::from("\n");
-    for word in list {
-        text.push_str(&clean(word).replace('\n', " "));
-        text.push('\n');
-    }
-    Some(text)
-}
-
-/// SQLite's integers are signed: what does not fit is as much as fits.
-fn int(number: u64) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
-}
-
 /// Where the rest of a record is.
 #[derive(Clone, Copy)]
 pub(crate) struct Place {
@@ -147,8 +116,8 @@ pub(crate) fn insert(
         maybe(caller.owner.as_deref()),
         maybe(exchange.session.as_deref()),
         maybe(exchange.error.as_deref()),
-        words(&exchange.tags),
-        words(&exchange.tools_called),
+        join_words(&exchange.tags),
+        join_words(&exchange.tools_called),
     ])?;
     Ok(inserted == 1)
 }
@@ -206,7 +175,7 @@ impl Columns<'_, '_> {
     }
 
     fn number(&mut self) -> rusqlite::Result<Option<u64>> {
-        Ok(self.take::<Option<i64>>()?.map(|number| u64::try_from(number).unwrap_or(0)))
+        Ok(self.take::<Option<i64>>()?.map(unsigned))
     }
 
     /// A word from a closed set by its number; one that this program does not know is an error.
@@ -220,9 +189,7 @@ impl Columns<'_, '_> {
 
     fn words(&mut self) -> rusqlite::Result<Vec<String>> {
         let text: Option<String> = self.take()?;
-        let text = text.unwrap_or_default();
-        let inner = text.strip_prefix('\n').and_then(|text| text.strip_suffix('\n'));
-        Ok(inner.map(|inner| inner.split('\n').map(str::to_owned).collect()).unwrap_or_default())
+        Ok(split_words(text.as_deref()))
     }
 }
 

@@ -1,11 +1,12 @@
 //! How much there is, and how far retention has come.
 
 use rusqlite::{Connection, OptionalExtension, ToSql, params};
+use verbatim_archive_format::bucket::Bucket;
 use verbatim_core::model::ExchangeId;
 use verbatim_core::ports::PortResult;
 use verbatim_sqlite::Doing;
 
-use crate::bucket::Bucket;
+use crate::bodies::{file_name, of_file};
 
 /// Records in `exchange`.
 pub(crate) const EXCHANGES: &str = "exchanges";
@@ -51,11 +52,12 @@ pub(crate) fn bodies_floor(connection: &Connection) -> PortResult<Option<Bucket>
         .query_row("SELECT value FROM state WHERE name = ?1", [BODIES_FLOOR], |row| row.get(0))
         .optional()
         .doing("read which bodies were erased")?;
-    Ok(name.and_then(|name| Bucket::of_file(&name)))
+    // As the name of its file, which it has been since the first version.
+    Ok(name.and_then(|name| of_file(&name)))
 }
 
 pub(crate) fn set_bodies_floor(connection: &Connection, floor: Bucket) -> PortResult<()> {
-    set(connection, BODIES_FLOOR, &floor.file_name())
+    set(connection, BODIES_FLOOR, &file_name(floor))
 }
 
 fn set(connection: &Connection, name: &str, value: &dyn ToSql) -> PortResult<()> {

@@ -1,36 +1,32 @@
 //! Writing records: which of two stays, and what follows from it.
 
 use rusqlite::{Connection, OptionalExtension};
-use verbatim_core::model::{Exchange, ExchangeId, Rank};
+use verbatim_archive_format::record::PackedRecord;
+use verbatim_archive_format::sums::{Changes, Counted};
+use verbatim_archive_format::text::int;
+use verbatim_core::model::{ExchangeId, Rank};
 use verbatim_core::ports::{Committed, PortError, PortResult};
 use verbatim_sqlite::Doing;
 
 use super::columns::{self, Place, Table};
-use super::rollup::Changes;
-use super::{Numbers, open_exchanges, state};
+use super::{Numbers, open_exchanges, rollup, state};
 
 /// A record whose bodies are durable as blocks.
 pub(crate) struct Row {
-    pub(crate) exchange: Exchange,
-    /// Packed.
-    pub(crate) heads: Vec<u8>,
-    /// Bytes of its bodies.
-    pub(crate) captured: u64,
-    /// The part of its week's blocks that they are in.
-    pub(crate) part: u32,
+    pub(crate) record: PackedRecord,
     pub(crate) table: Table,
 }
 
 impl Row {
     fn id(&self) -> ExchangeId {
-        self.exchange.id
+        self.record.exchange.id
     }
 
     /// Which of two records stays: the one of higher rank; of two checkpoints the one that holds more, bytes or the
     /// answer's head, for each adds to the one before.
     fn precedence(&self) -> (u8, i64, bool) {
-        let captured = i64::try_from(self.captured).unwrap_or(i64::MAX);
-        precedence(self.exchange.rank().number(), captured, self.exchange.status.is_some())
+        let exchange = &self.record.exchange;
+        precedence(exchange.rank().number(), int(self.record.captured), exchange.status.is_some())
     }
 }
 
@@ -78,12 +74,12 @@ fn store_all(connection: &Connection, numbers: &Numbers, rows: &[Row]) -> PortRe
     for row in rows {
         let is_erased = row.table == Table::Exchange && Some(row.id()) <= erased_through;
         let stored = !is_erased && store_one(connection, numbers, row, &mut totals)?;
-        if row.exchange.rank() > Rank::Running {
+        if row.record.exchange.rank() > Rank::Running {
             open_exchanges::close(connection, row.id())?;
         }
         committed.push(if stored { Committed::Stored } else { Committed::Superseded });
     }
-    totals.sums.apply(connection)?;
+    rollup::apply(&totals.sums, connection)?;
     state::add(connection, state::EXCHANGES, totals.exchanges)?;
     state::add(connection, state::CAPTURED_BYTES, totals.captured)?;
     Ok(committed)
@@ -100,8 +96,9 @@ struct Totals {
 /// Writes a record unless one that takes precedence is there; false if so.
 fn store_one(connection: &Connection, numbers: &Numbers, row: &Row, totals: &mut Totals) -> PortResult<bool> {
     const DOING: &str = "store a record";
-    let (exchange, table) = (&row.exchange, row.table);
-    let mut place = Place { detail: numbers.detail(), captured: row.captured, part: row.part };
+    let (record, table) = (&row.record, row.table);
+    let exchange = &record.exchange;
+    let mut place = Place { detail: numbers.detail(), captured: record.captured, part: record.bucket.part };
     if !columns::insert(connection, table, exchange, place).doing(DOING)? {
         let prior = prior(connection, table, row.id())?;
         if row.precedence() <= precedence(prior.rank, prior.captured, prior.answered) {
@@ -118,16 +115,16 @@ fn store_one(connection: &Connection, numbers: &Numbers, row: &Row, totals: &mut
         place.detail = prior.detail;
         columns::insert(connection, table, exchange, place).doing(DOING)?;
         if table == Table::Exchange {
-            totals.sums.subtract(&replaced);
+            totals.sums.subtract(&Counted::from(&replaced));
             totals.exchanges -= 1;
             totals.captured -= prior.captured;
         }
     }
-    columns::insert_detail(connection, place.detail, exchange, &row.heads).doing(DOING)?;
+    columns::insert_detail(connection, place.detail, exchange, &record.heads).doing(DOING)?;
     if table == Table::Exchange {
-        totals.sums.add(exchange);
+        totals.sums.add(&Counted::from(exchange));
         totals.exchanges += 1;
-        totals.captured += i64::try_from(row.captured).unwrap_or(i64::MAX);
+        totals.captured += int(record.captured);
         connection
             .prepare_cached("INSERT INTO outbox (number, id) VALUES (?1, ?2)")
             .and_then(|mut insert| insert.execute((numbers.outbox(), row.id().as_bytes())))

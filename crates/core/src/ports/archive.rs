@@ -234,7 +234,8 @@ pub trait Archive: Send + Sync + 'static {
     /// Deletes what is past its retention.
     async fn enforce(&self, retention: Retention, now: Timestamp) -> PortResult<Erased>;
 
-    /// Writes a consistent copy, readable by the same adapter, into an empty or absent directory, while running.
+    /// Writes a consistent copy, readable by the same adapter, into an empty or absent directory, while running. Where
+    /// the database has tools of its own for that, a permanent error names them, and nothing is written.
     async fn backup(&self, directory: &Path) -> PortResult<()>;
 
     /// How it is doing.

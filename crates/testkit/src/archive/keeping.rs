@@ -141,6 +141,9 @@ pub async fn the_oldest_records_go_when_there_are_too_many(world: MakeArchiveWor
 pub async fn a_backup_taken_while_writing_is_whole(world: MakeArchiveWorld) {
     let world = world();
     let archive = world.open().await;
+    if let Some(tool) = world.backup_tool() {
+        return refuses_to_back_up(&*archive, tool).await;
+    }
     let record = |n: u32| {
         begun_at(now(), n).request(noise(u64::from(n % 50), 20_000)).response(noise(n.into(), 900)).build()
     };
@@ -176,6 +179,15 @@ pub async fn a_backup_taken_while_writing_is_whole(world: MakeArchiveWorld) {
     store(&*backup, vec![ExchangeBuilder::minted().request("a backup goes on as an archive").build()]).await;
 }
 
+/// It names the tool that does it, and writes nothing.
+async fn refuses_to_back_up(archive: &dyn Archive, tool: &str) {
+    let directory = tempfile::tempdir().expect("a directory for the backup");
+    let target = directory.path().join("today");
+    let error = archive.backup(&target).await.unwrap_err();
+    assert!(matches!(&error, PortError::Permanent(why) if why.contains(tool)), "{error}");
+    assert!(!target.exists());
+}
+
 /// Nothing is overwritten.
 pub async fn a_backup_does_not_go_over_anything(world: MakeArchiveWorld) {
     let world = world();
@@ -183,7 +195,10 @@ pub async fn a_backup_does_not_go_over_anything(world: MakeArchiveWorld) {
     let directory = tempfile::tempdir().expect("a directory for the backup");
     let precious = directory.path().join("precious");
     std::fs::write(&precious, "precious").expect("a file is written");
-    assert!(matches!(archive.backup(directory.path()).await, Err(PortError::Conflict(_))));
+    match world.backup_tool() {
+        Some(tool) => refuses_to_back_up(&*archive, tool).await,
+        None => assert!(matches!(archive.backup(directory.path()).await, Err(PortError::Conflict(_)))),
+    }
     assert_eq!(std::fs::read(&precious).expect("it is still there"), b"precious");
     world.close().await;
 }

@@ -6,6 +6,7 @@
 //! A [`Query`] is shown in this language too, and reads back as the same tree.
 
 mod ast;
+mod columns;
 mod holds;
 mod keyword;
 mod parse;
@@ -14,6 +15,7 @@ mod scan;
 mod value;
 
 pub use ast::{Condition, Field, Filter, Pattern, Query, TextTerm};
+pub use columns::{ListedPattern, TextColumns};
 pub use parse::{QueryError, parse};
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use super::Malformed;
 use super::wire::{Sink, Source};
 
 /// Pairs of (buckets passed over, count).
-pub(crate) fn encode_histogram(histogram: &DurationHistogram) -> Vec<u8> {
+pub fn encode_histogram(histogram: &DurationHistogram) -> Vec<u8> {
     let mut sink = Sink::default();
     let mut passed = 0;
     for &count in histogram.counts() {
@@ -21,7 +21,11 @@ pub(crate) fn encode_histogram(histogram: &DurationHistogram) -> Vec<u8> {
     sink.bytes
 }
 
-pub(crate) fn decode_histogram(bytes: &[u8]) -> Result<DurationHistogram, Malformed> {
+/// What [`encode_histogram`] was given.
+///
+/// # Errors
+/// Where these are other bytes.
+pub fn decode_histogram(bytes: &[u8]) -> Result<DurationHistogram, Malformed> {
     let mut source = Source::new(bytes);
     let mut counts = Vec::new();
     while !source.rest().is_empty() {

@@ -13,16 +13,16 @@ const AVERAGE: usize = 2 * 1024;
 const LARGEST: usize = 8 * 1024;
 
 /// Identifies a piece of one tenant: whoever can't know the tenant can't tell what it holds.
-pub(crate) type Address = [u8; 16];
+pub type Address = [u8; 16];
 
 /// Whether bodies of this length are stored without looking for the same bytes.
-pub(crate) fn is_small(length: usize) -> bool {
+pub fn is_small(length: usize) -> bool {
     length < UNSHARED_BELOW
 }
 
 /// The stretches of a body that are looked for. The same stretch of bytes is cut alike wherever it stands, but for its
 /// ends (FastCDC, normalised, as in Xia et al. 2020).
-pub(crate) fn cut(body: &[u8]) -> Vec<Range<usize>> {
+pub fn cut(body: &[u8]) -> Vec<Range<usize>> {
     FastCDC::with_level(body, SMALLEST, AVERAGE, LARGEST, Normalization::Level3)
         .map(|chunk| chunk.offset..chunk.offset + chunk.length)
         .collect()
@@ -30,16 +30,18 @@ pub(crate) fn cut(body: &[u8]) -> Vec<Range<usize>> {
 
 /// Names pieces of one tenant. They are never shared between tenants: nobody can find out, from what an upload
 /// costs, whether another has the same bytes.
-pub(crate) struct Tenant {
+pub struct Tenant {
     key: [u8; 32],
 }
 
 impl Tenant {
-    pub(crate) fn new(name: &str) -> Self {
+    /// For the tenant of this name.
+    pub fn new(name: &str) -> Self {
         Self { key: blake3::derive_key("verbatim archive tenant 1", name.as_bytes()) }
     }
 
-    pub(crate) fn address(&self, piece: &[u8]) -> Address {
+    /// The address of one of its pieces.
+    pub fn address(&self, piece: &[u8]) -> Address {
         let mut address = [0; 16];
         address.copy_from_slice(&blake3::keyed_hash(&self.key, piece).as_bytes()[..16]);
         address

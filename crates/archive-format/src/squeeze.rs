@@ -37,13 +37,16 @@ static DECODER_1: LazyLock<DecoderDictionary<'static>> =
 
 /// Compressors, kept because setting one up costs more than a small text.
 #[derive(Default)]
-pub(crate) struct Squeezers {
+pub struct Squeezers {
     idle: Mutex<Vec<Squeezer>>,
 }
 
 impl Squeezers {
     /// Lends one out for `work`.
-    pub(crate) fn with<T>(&self, work: impl FnOnce(&mut Squeezer) -> PortResult<T>) -> PortResult<T> {
+    ///
+    /// # Errors
+    /// Those of `work`; transient where a compressor can't be set up.
+    pub fn with<T>(&self, work: impl FnOnce(&mut Squeezer) -> PortResult<T>) -> PortResult<T> {
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let mut squeezer = match idle {
             Some(squeezer) => squeezer,
@@ -56,7 +59,8 @@ impl Squeezers {
     }
 }
 
-pub(crate) struct Squeezer {
+/// Packs and unpacks.
+pub struct Squeezer {
     heads: Compressor<'static>,
     small: Compressor<'static>,
     large: Compressor<'static>,
@@ -75,20 +79,30 @@ impl Squeezer {
         })
     }
 
-    /// Pieces of bodies.
-    pub(crate) fn pack_block(&mut self, bytes: &[u8]) -> PortResult<Vec<u8>> {
+    /// Packs pieces of bodies.
+    ///
+    /// # Errors
+    /// Transient where there is no memory to compress with; so for heads.
+    pub fn pack_block(&mut self, bytes: &[u8]) -> PortResult<Vec<u8>> {
         match bytes.len() {
             0..DICTIONARY_BELOW => pack(&mut self.small, ZSTD_DICTIONARY_1, bytes),
             _ => pack(&mut self.large, ZSTD, bytes),
         }
     }
 
-    /// Encoded heads.
-    pub(crate) fn pack_heads(&mut self, bytes: &[u8]) -> PortResult<Vec<u8>> {
+    /// Packs encoded heads.
+    ///
+    /// # Errors
+    /// As for blocks.
+    pub fn pack_heads(&mut self, bytes: &[u8]) -> PortResult<Vec<u8>> {
         pack(&mut self.heads, ZSTD_DICTIONARY_1, bytes)
     }
 
-    pub(crate) fn unpack(&mut self, packed: &[u8]) -> Result<Vec<u8>, Malformed> {
+    /// What was packed.
+    ///
+    /// # Errors
+    /// Where these are not bytes that were packed.
+    pub fn unpack(&mut self, packed: &[u8]) -> Result<Vec<u8>, Malformed> {
         let (&way, frame) = packed.split_last().ok_or(Malformed("packed bytes"))?;
         let decompressor = match way {
             PLAIN => return Ok(frame.to_vec()),

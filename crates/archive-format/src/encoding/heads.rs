@@ -10,24 +10,29 @@ const VERSION: u8 = 1;
 
 /// What the archive keeps of an exchange beside its columns.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Heads {
-    pub(crate) heads: ExchangeHeads,
-    /// The file that holds the bodies' blocks.
-    pub(crate) bucket: Bucket,
-    pub(crate) bodies: Vec<StoredBody>,
+pub struct Heads {
+    /// Heads, attempts, notes.
+    pub heads: ExchangeHeads,
+    /// The bucket that holds the bodies' blocks.
+    pub bucket: Bucket,
+    /// One a stored leg.
+    pub bodies: Vec<StoredBody>,
 }
 
 /// A body as its blocks.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct StoredBody {
-    pub(crate) info: LegInfo,
-    pub(crate) timeline: Timeline,
-    pub(crate) manifest: Manifest,
+pub struct StoredBody {
+    /// Lengths and hashes.
+    pub info: LegInfo,
+    /// When its chunks passed.
+    pub timeline: Timeline,
+    /// Where its bytes are.
+    pub manifest: Manifest,
 }
 
 /// Where a body's bytes are.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Manifest {
+pub enum Manifest {
     /// Nowhere: retention had deleted that week's bodies before this one came.
     Deleted,
     /// Stretches of blocks that follow each other in it.
@@ -36,13 +41,17 @@ pub(crate) enum Manifest {
 
 /// A stretch of a block's bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Segment {
-    pub(crate) block: i64,
-    pub(crate) offset: u32,
-    pub(crate) length: u32,
+pub struct Segment {
+    /// The block's number in its bucket.
+    pub block: i64,
+    /// Where in the unpacked block it starts, in bytes.
+    pub offset: u32,
+    /// Its bytes.
+    pub length: u32,
 }
 
-pub(crate) fn encode_heads(stored: &Heads) -> Vec<u8> {
+/// As bytes, for [`decode_heads`].
+pub fn encode_heads(stored: &Heads) -> Vec<u8> {
     let mut sink = Sink::default();
     sink.byte(VERSION);
     let heads = &stored.heads;
@@ -69,7 +78,11 @@ pub(crate) fn encode_heads(stored: &Heads) -> Vec<u8> {
     sink.bytes
 }
 
-pub(crate) fn decode_heads(bytes: &[u8]) -> Result<Heads> {
+/// What [`encode_heads`] was given.
+///
+/// # Errors
+/// Where these are other bytes.
+pub fn decode_heads(bytes: &[u8]) -> Result<Heads> {
     let mut source = Source::new(bytes);
     if source.byte()? != VERSION {
         return Err(Malformed("heads of version 1"));

@@ -3,7 +3,7 @@
 /// Bytes that are not what was written.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("malformed bytes: expected {0}")]
-pub(crate) struct Malformed(pub(crate) &'static str);
+pub struct Malformed(pub(crate) &'static str);
 
 pub(crate) type Result<T> = std::result::Result<T, Malformed>;
 

@@ -1,9 +1,0 @@
-//! Compact binary forms for what no column holds. Each begins with its version, so that files stay readable for ever.
-
-mod heads;
-mod histogram;
-mod wire;
-
-pub(crate) use heads::{Heads, Manifest, Segment, StoredBody, decode_heads, encode_heads};
-pub(crate) use histogram::{decode_histogram, encode_histogram};
-pub(crate) use wire::Malformed;

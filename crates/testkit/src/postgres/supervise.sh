@@ -1,0 +1,52 @@
+# Owns one PostgreSQL server in $DIR: does what it is told, a word a line, and answers a line to each. When nobody is
+# there to tell any more, however they ended, the server and its files go.
+trap '' INT TERM
+pid=
+
+as_owner() {
+  if [ "$(id -u)" = 0 ]; then
+    exec setpriv --reuid=postgres --regid=postgres --init-groups "$@"
+  fi
+  exec "$@"
+}
+
+start() {
+  (as_owner "$BIN/postgres" -D "$DIR/data" -k "$DIR" -p "$PORT" >>"$DIR/log" 2>&1 </dev/null) &
+  pid=$!
+  until "$BIN/pg_isready" -q -h 127.0.0.1 -p "$PORT"; do
+    if ! kill -0 "$pid" 2>/dev/null; then
+      echo "failed: $(tail -n 5 "$DIR/log" | tr '\n' ' ')"
+      return
+    fi
+    sleep 0.05
+  done
+  echo ready
+}
+
+# A killed server's children notice on their own, some time; a crash of the machine would not wait for that.
+end() {
+  [ -n "$pid" ] || return
+  children=$(cat "/proc/$pid/task/$pid/children" 2>/dev/null)
+  kill -CONT "$pid" 2>/dev/null
+  kill -"$1" "$pid" 2>/dev/null
+  if [ "$1" = KILL ]; then
+    for child in $children; do kill -KILL "$child" 2>/dev/null; done
+  fi
+  wait "$pid" 2>/dev/null
+  for child in $children; do
+    while kill -0 "$child" 2>/dev/null; do sleep 0.02; done
+  done
+  pid=
+}
+
+while read -r word; do
+  case $word in
+  start) start ;;
+  stop) end INT && echo stopped ;;
+  kill) end KILL && echo killed ;;
+  pause) kill -STOP "$pid" $(cat "/proc/$pid/task/$pid/children") && echo paused ;;
+  resume) kill -CONT "$pid" $(cat "/proc/$pid/task/$pid/children") && echo resumed ;;
+  esac
+done
+end QUIT
+rm -rf "$DIR"
