@@ -28,12 +28,19 @@ fn workspace() -> Metadata {
 const SERVICES: &[&str] =
     &["verbatim-gateway", "verbatim-recorder", "verbatim-search-indexer", "verbatim-web"];
 /// Adapters: each knows one engine.
-const ADAPTERS: &[&str] =
-    &["verbatim-sqlite", "verbatim-log-sqlite", "verbatim-archive-sqlite", "verbatim-search-sqlite"];
+const ADAPTERS: &[&str] = &[
+    "verbatim-sqlite",
+    "verbatim-log-sqlite",
+    "verbatim-archive-sqlite",
+    "verbatim-search-sqlite",
+    "verbatim-log-nats",
+];
 /// Knowledge without input and output.
 const PURE: &[&str] = &["verbatim-core", "verbatim-proto", "verbatim-dialects"];
 /// Clients of engines.
-const ENGINES: &[&str] = &["rusqlite", "refinery", "libsqlite3-sys"];
+const ENGINES: &[&str] = &["rusqlite", "refinery", "libsqlite3-sys", "async-nats", "nkeys"];
+/// Who alone names a client.
+const CLIENTS: &[(&str, &str)] = &[("async-nats", "verbatim-log-nats")];
 /// What does input and output, or runs what does.
 const RUNTIMES: &[&str] = &[
     "tokio",
@@ -83,6 +90,16 @@ fn only_adapters_name_their_engine() {
     let others: Vec<&str> =
         packages.keys().map(String::as_str).filter(|name| !ADAPTERS.contains(name)).collect();
     assert_eq!(offenders(&packages, &others, ENGINES), Vec::<String>::new());
+}
+
+#[test]
+fn each_client_is_named_by_one_adapter_alone() {
+    let packages = dependencies(&workspace());
+    for (client, adapter) in CLIENTS {
+        let named_by: Vec<&str> =
+            packages.iter().filter(|(_, on)| on.contains(*client)).map(|(name, _)| name.as_str()).collect();
+        assert_eq!(named_by, [*adapter], "who names {client}");
+    }
 }
 
 #[test]

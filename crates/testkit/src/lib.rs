@@ -1,5 +1,5 @@
-//! What tests share: the contract suites that every adapter of a port passes, models of ports in memory, and
-//! wrappers with faults.
+//! What tests share: the contract suites that every adapter of a port passes, models of ports in memory,
+//! wrappers with faults, and real engines that a test has for itself.
 //!
 //! Knows no adapter: each instantiates the suites in its own tests.
 
@@ -10,6 +10,7 @@ mod builders;
 pub mod capture_log;
 mod faulty_log;
 mod memory_log;
+mod nats_server;
 #[expect(clippy::unwrap_used, reason = "a promise that is not kept fails its test")]
 pub mod search_index;
 pub mod traffic;
@@ -17,3 +18,4 @@ pub mod traffic;
 pub use builders::ExchangeBuilder;
 pub use faulty_log::{Fault, FaultyLog};
 pub use memory_log::MemoryLog;
+pub use nats_server::NatsServer;
