@@ -32,16 +32,30 @@ const ADAPTERS: &[&str] = &[
     "verbatim-sqlite",
     "verbatim-log-sqlite",
     "verbatim-archive-sqlite",
-    "verbatim-archive-postgres",
     "verbatim-search-sqlite",
+    "verbatim-log-nats",
+    "verbatim-archive-postgres",
 ];
 /// Knowledge without input and output.
 const PURE: &[&str] = &["verbatim-core", "verbatim-proto", "verbatim-dialects", "verbatim-archive-format"];
 /// Clients of engines.
-const ENGINES: &[&str] = &["rusqlite", "refinery", "libsqlite3-sys", "tokio-postgres", "deadpool-postgres"];
-/// Those that a single adapter may name.
-const OWN_ENGINES: &[(&str, &[&str])] =
-    &[("verbatim-archive-postgres", &["tokio-postgres", "tokio-postgres-rustls", "deadpool-postgres"])];
+const ENGINES: &[&str] = &[
+    "rusqlite",
+    "refinery",
+    "libsqlite3-sys",
+    "async-nats",
+    "nkeys",
+    "tokio-postgres",
+    "tokio-postgres-rustls",
+    "deadpool-postgres",
+];
+/// Who alone names a client.
+const CLIENTS: &[(&str, &str)] = &[
+    ("async-nats", "verbatim-log-nats"),
+    ("tokio-postgres", "verbatim-archive-postgres"),
+    ("tokio-postgres-rustls", "verbatim-archive-postgres"),
+    ("deadpool-postgres", "verbatim-archive-postgres"),
+];
 /// What does input and output, or runs what does.
 const RUNTIMES: &[&str] = &[
     "tokio",
@@ -91,9 +105,15 @@ fn only_adapters_name_their_engine() {
     let others: Vec<&str> =
         packages.keys().map(String::as_str).filter(|name| !ADAPTERS.contains(name)).collect();
     assert_eq!(offenders(&packages, &others, ENGINES), Vec::<String>::new());
-    for (owner, engines) in OWN_ENGINES {
-        let others: Vec<&str> = packages.keys().map(String::as_str).filter(|name| name != owner).collect();
-        assert_eq!(offenders(&packages, &others, engines), Vec::<String>::new());
+}
+
+#[test]
+fn each_client_is_named_by_one_adapter_alone() {
+    let packages = dependencies(&workspace());
+    for (client, adapter) in CLIENTS {
+        let named_by: Vec<&str> =
+            packages.iter().filter(|(_, on)| on.contains(*client)).map(|(name, _)| name.as_str()).collect();
+        assert_eq!(named_by, [*adapter], "who names {client}");
     }
 }
 

@@ -16,7 +16,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use verbatim_core::model::ExchangeId;
-use verbatim_core::ports::{CaptureLog, Consumer, Delivery, Message, MessageKind, PullLimit, Sequence};
+use verbatim_core::ports::{
+    CaptureLog, Consumer, Delivery, LogHealth, Message, MessageKind, PullLimit, Sequence,
+};
 
 pub use appending::*;
 pub use consuming::*;
@@ -43,6 +45,22 @@ pub trait LogWorld: Send + Sync {
     /// Ends the log that is open without its knowledge: what was reported durable is there at the next opening. Nobody
     /// else holds it any more.
     async fn kill(&self);
+
+    /// Whether what a reader held comes again as soon as the log is opened anew. So it is where readers end with the
+    /// log; where they are processes of their own, it comes again once its acknowledgement wait is over.
+    fn comes_again_at_opening(&self) -> bool {
+        true
+    }
+
+    /// Whether the log knows how many `end`s are pending, and not only about how many; that there are none, each knows.
+    fn counts_exactly(&self) -> bool {
+        true
+    }
+
+    /// Bytes that the log may count for a message beside its payload, at most.
+    fn overhead(&self) -> u64 {
+        0
+    }
 }
 
 /// Makes a `#[tokio::test]` of each promise of the capture log. The argument is a
@@ -100,6 +118,12 @@ macro_rules! capture_log_contract {
 /// Makes a world for an acknowledgement wait.
 pub type MakeWorld = fn(Duration) -> Box<dyn LogWorld>;
 
+/// A world where what a reader held comes again after a restart, without waiting where the log can do without.
+fn world_to_reopen(world: MakeWorld) -> Box<dyn LogWorld> {
+    let patient = world(NEVER);
+    if patient.comes_again_at_opening() { patient } else { world(SOON * 4) }
+}
+
 /// A message of one gateway's, for an exchange of its own.
 pub fn message(kind: MessageKind, gateway: &str, payload: impl Into<Bytes>) -> Message {
     Message { kind, gateway: gateway.to_owned(), exchange: ExchangeId::mint(), payload: payload.into() }
@@ -145,6 +169,14 @@ async fn pull_all(log: &dyn CaptureLog, consumer: Consumer, count: usize) -> Vec
 async fn nothing_more(log: &dyn CaptureLog, consumer: Consumer) {
     let more = log.next(consumer, at_once(100)).await.expect("a pull works");
     assert!(more.is_empty(), "nothing more was to come: {more:?}");
+}
+
+/// What the log counts, payloads being all that is said of bytes.
+async fn health(world: &dyn LogWorld, log: &dyn CaptureLog, payload: u64) -> LogHealth {
+    let health = log.health().await.expect("health can be asked for");
+    let most = payload + health.messages * world.overhead();
+    assert!((payload..=most).contains(&health.bytes), "{payload} to {most} bytes are kept: {health:?}");
+    LogHealth { bytes: payload, ..health }
 }
 
 fn sequences(deliveries: &[Delivery]) -> Vec<Sequence> {

@@ -1,5 +1,5 @@
-//! What tests share: the contract suites that every adapter of a port passes, models of ports in memory, and
-//! wrappers with faults.
+//! What tests share: the contract suites that every adapter of a port passes, models of ports in memory,
+//! wrappers with faults, and real engines that a test has for itself.
 //!
 //! Knows no adapter: each instantiates the suites in its own tests.
 
@@ -12,6 +12,7 @@ mod faulty_archive;
 mod faulty_log;
 pub mod measure;
 mod memory_log;
+mod nats_server;
 pub mod postgres;
 #[expect(clippy::unwrap_used, reason = "a promise that is not kept fails its test")]
 pub mod search_index;
@@ -21,3 +22,4 @@ pub use builders::ExchangeBuilder;
 pub use faulty_archive::FaultyArchive;
 pub use faulty_log::{Fault, FaultyLog};
 pub use memory_log::MemoryLog;
+pub use nats_server::NatsServer;

@@ -103,11 +103,11 @@ pub struct Floors {
 /// What is waiting in the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct LogHealth {
-    /// Payload bytes kept.
+    /// Payload bytes kept, and what the log counts for each message beside its payload.
     pub bytes: u64,
     /// Messages kept.
     pub messages: u64,
-    /// `end`s that are not acknowledged.
+    /// `end`s that are not acknowledged; zero only where there are none, and otherwise perhaps an estimate.
     pub ends_pending: u64,
     /// Messages in the dead-letter store.
     pub dead_letters: u64,
@@ -143,7 +143,8 @@ pub trait CaptureLog: Send + Sync + 'static {
     async fn append(&self, messages: Vec<Message>) -> Vec<PortResult<Sequence>>;
 
     /// Takes the next undelivered `end`s (or `start`s) in order. What is not acknowledged is delivered again after
-    /// the acknowledgement wait, or after a restart. An empty answer means that `limit.wait` passed.
+    /// the acknowledgement wait, or after a restart where readers end with the log; where others read it, too, perhaps
+    /// to one of them. An empty answer means that `limit.wait` passed.
     async fn next(&self, consumer: Consumer, limit: PullLimit) -> PortResult<Vec<Delivery>>;
 
     /// Acknowledges deliveries: they are never delivered again to this consumer. Durable when it returns, or the
@@ -153,7 +154,7 @@ pub trait CaptureLog: Send + Sync + 'static {
     /// Tells that these deliveries are being worked on, which restarts their acknowledgement wait.
     async fn progress(&self, consumer: Consumer, sequences: &[Sequence]) -> PortResult<()>;
 
-    /// Hands deliveries back at once, to be delivered again soon.
+    /// Hands deliveries back at once, to be delivered again soon; perhaps to another reader, where others read, too.
     async fn hand_back(&self, consumer: Consumer, sequences: &[Sequence]) -> PortResult<()>;
 
     /// Reads messages by place, in the order asked for; `None` for what the log does not hold (any more).

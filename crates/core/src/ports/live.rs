@@ -7,9 +7,9 @@ use super::Message;
 /// A message as it passed, or a hole where the onlooker was too slow.
 #[derive(Debug, Clone)]
 pub enum LiveMessage {
-    /// A message that is now durable in the log.
+    /// A message that is now durable in the log, or about to be.
     Passed(Message),
-    /// So many messages went by unseen.
+    /// So many messages, or more, went by unseen.
     Missed(u64),
 }
 

@@ -1,0 +1,39 @@
+//! What the reply subject of a delivered message says: `$JS.ACK.<stream>.<consumer>.<deliveries>.<sequence>...`, or,
+//! since nats-server 2.10 may say so, with domain and account hash before the stream.
+
+use verbatim_core::ports::Sequence;
+
+/// Where a delivery stands, and how often it was delivered to the consumer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Delivered {
+    pub(crate) sequence: Sequence,
+    /// This time included.
+    pub(crate) times: u32,
+}
+
+/// Reads the reply subject of a delivery; `None` for any other.
+pub(crate) fn read(reply: &str) -> Option<Delivered> {
+    let tokens: Vec<&str> = reply.strip_prefix("$JS.ACK.")?.split('.').collect();
+    let at = match tokens.len() {
+        7 => 2,
+        9.. => 4,
+        _ => return None,
+    };
+    Some(Delivered { times: tokens[at].parse().ok()?, sequence: tokens[at + 1].parse().ok()? })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_forms_are_read_and_nothing_else() {
+        let third = Some(Delivered { sequence: 40, times: 3 });
+        assert_eq!(read("$JS.ACK.CAP.recorder.3.40.17.1700000000000000000.5"), third);
+        assert_eq!(read("$JS.ACK.hub.ACCHASH.CAP.recorder.3.40.17.1700000000000000000.5.rnd"), third);
+        for other in ["$JS.ACK.CAP.recorder.3.40", "$JS.ACK.CAP.recorder.x.40.1.2.3", "_INBOX.a", "$JS.ACK."]
+        {
+            assert_eq!(read(other), None);
+        }
+    }
+}

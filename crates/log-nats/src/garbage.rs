@@ -1,0 +1,59 @@
+//! What is none of ours and stands where ours is read: set aside, so that it holds nobody up.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde_json::json;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+use verbatim_core::ports::{PortResult, Sequence};
+
+use crate::dead_letters::{self, Letter};
+use crate::measure::Measures;
+use crate::raw;
+use crate::requests::Requests;
+
+/// What waits to be set aside; what is more comes again after the acknowledgement wait.
+pub(crate) const WAITING: usize = 64;
+
+/// A delivery that is no message of ours.
+#[derive(Debug)]
+pub(crate) struct Garbage {
+    pub(crate) sequence: Sequence,
+    /// Where it is acknowledged.
+    pub(crate) reply: String,
+    pub(crate) reason: String,
+}
+
+/// Sets aside what comes, one after the other.
+pub(crate) async fn run(requests: Requests, mut garbage: mpsc::Receiver<Garbage>, within: Duration) {
+    let measures = Measures::new();
+    while let Some(garbage) = garbage.recv().await {
+        let (sequence, reason) = (garbage.sequence, garbage.reason.clone());
+        match bury(&requests, garbage, within).await {
+            Ok(()) => {
+                measures.garbage();
+                tracing::error!(
+                    sequence,
+                    reason,
+                    "a message of the log is none of ours: it went to the dead letters"
+                );
+            }
+            // It comes again.
+            Err(error) => {
+                tracing::warn!(sequence, reason, %error, "garbage in the log could not be set aside now");
+            }
+        }
+    }
+}
+
+/// Stores it whole, then acknowledges it.
+async fn bury(requests: &Requests, garbage: Garbage, within: Duration) -> PortResult<()> {
+    let Garbage { sequence, reply, reason } = garbage;
+    if let Some(whole) = raw::get(requests, &json!({ "seq": sequence }), within).await? {
+        let letter = Letter::of_garbage(sequence, &whole.subject, &reason, whole.payload);
+        dead_letters::store(requests, vec![letter], within).await?;
+    }
+    let answer = requests.send(reply, None, Bytes::from_static(b"+ACK"), None).await?;
+    answer.by(Instant::now() + within).await.map(drop)
+}

@@ -1,0 +1,355 @@
+//! One process's end of a durable consumer that it shares with others.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_nats::{Subject, Subscriber};
+use bytes::Bytes;
+use futures_util::{StreamExt, try_join};
+use tokio::sync::{Notify, Semaphore, mpsc};
+use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio_util::sync::CancellationToken;
+use verbatim_core::ports::{Consumer, Delivery, PortError, PortResult, PullLimit, Sequence};
+
+use crate::ack_subject;
+use crate::config::Config;
+use crate::deliveries::{Arrived, Deliveries};
+use crate::garbage::Garbage;
+use crate::pull::{Asked, Pulls, Question};
+use crate::requests::Requests;
+use crate::setup::{CAPTURE, RECORDER, RECORDER_PENDING, WATCH, WATCH_PENDING};
+use crate::wire;
+
+/// Subject and headers of a message take no more than that beside its payload.
+const ENVELOPE: usize = 16 * 1024;
+/// So many acknowledgements are on the way at once.
+const ACKNOWLEDGING: usize = 4096;
+const FAR: Duration = Duration::from_secs(30 * 365 * 24 * 3600);
+
+/// Where a reader's messages come.
+pub(crate) struct Deliverers {
+    all: Subscriber,
+    one: Subscriber,
+}
+
+fn inbox_subject(inbox: &str, asked: Asked, number: &dyn std::fmt::Display) -> String {
+    match asked {
+        Asked::All => format!("{inbox}.all.{number}"),
+        Asked::One => format!("{inbox}.one.{number}"),
+    }
+}
+
+/// A reader of ends or of starts.
+pub(crate) struct Reader {
+    consumer: Consumer,
+    requests: Requests,
+    answer_within: Duration,
+    inbox: String,
+    state: Mutex<State>,
+    changed: Notify,
+    /// One at a time asks the server.
+    turn: tokio::sync::Mutex<()>,
+    acknowledging: Arc<Semaphore>,
+    closing: CancellationToken,
+}
+
+struct State {
+    deliveries: Deliveries,
+    pulls: Pulls,
+    /// What was asked is not answered any more.
+    failed: Option<String>,
+}
+
+impl Reader {
+    /// A reader, and where its messages come; they are taken in while [`Reader::receive`] runs.
+    pub(crate) async fn new(
+        consumer: Consumer,
+        config: &Config,
+        requests: Requests,
+        closing: CancellationToken,
+    ) -> PortResult<(Self, Deliverers)> {
+        let client = requests.client();
+        let inbox = client.new_inbox();
+        // A message comes under its own subject: what it was asked for can only be told by the subscription.
+        let subscribed = try_join!(
+            client.subscribe(inbox_subject(&inbox, Asked::All, &"*")),
+            client.subscribe(inbox_subject(&inbox, Asked::One, &"*"))
+        );
+        let (all, one) =
+            subscribed.map_err(|error| PortError::transient("subscribing to deliveries", error))?;
+        let most = match consumer {
+            Consumer::Recorder => RECORDER_PENDING,
+            Consumer::Watch => WATCH_PENDING,
+        };
+        let state = State {
+            deliveries: Deliveries::new(config.acknowledgement_wait, most),
+            pulls: Pulls::default(),
+            failed: None,
+        };
+        let reader = Self {
+            consumer,
+            requests,
+            answer_within: config.answer_within,
+            inbox,
+            state: Mutex::new(state),
+            changed: Notify::new(),
+            turn: tokio::sync::Mutex::default(),
+            acknowledging: Arc::new(Semaphore::new(ACKNOWLEDGING)),
+            closing,
+        };
+        Ok((reader, Deliverers { all, one }))
+    }
+
+    /// The consumer's name on the server.
+    pub(crate) fn name(&self) -> &'static str {
+        match self.consumer {
+            Consumer::Recorder => RECORDER,
+            Consumer::Watch => WATCH,
+        }
+    }
+
+    /// Takes in what comes, until the log is closed; then what is on the way is given back where that can be.
+    pub(crate) async fn receive(self: Arc<Self>, deliverers: Deliverers, garbage: mpsc::Sender<Garbage>) {
+        let Deliverers { mut all, mut one } = deliverers;
+        loop {
+            let (asked, message) = tokio::select! {
+                message = all.next() => (Asked::All, message),
+                message = one.next() => (Asked::One, message),
+                () = self.closing.cancelled() => break,
+            };
+            let Some(message) = message else { return };
+            self.arrived(asked, message, &garbage);
+        }
+        for (asked, mut messages) in [(Asked::All, all), (Asked::One, one)] {
+            // The server stops delivering; what it sent before that still comes.
+            if messages.drain().await.is_ok() {
+                while let Some(message) = messages.next().await {
+                    self.arrived(asked, message, &garbage);
+                }
+            }
+        }
+        let held = self.state().deliveries.leave();
+        self.changed.notify_waiters();
+        if self.consumer == Consumer::Recorder {
+            for reply in held {
+                let _ = self.requests.client().publish(reply, Bytes::from_static(b"-NAK")).await;
+            }
+        }
+    }
+
+    fn arrived(&self, asked: Asked, message: async_nats::Message, garbage: &mpsc::Sender<Garbage>) {
+        let now = Instant::now();
+        let mut state = self.state();
+        if let Some(status) = message.status {
+            let why = message.description.unwrap_or_default();
+            let number = message.subject.rsplit_once('.').and_then(|(_, number)| number.parse().ok());
+            state.pulls.over(asked, number.unwrap_or_default(), why.contains("MaxBytes"));
+            // 404: nothing there; 408: nothing more, or not in time; 409: too much for the request, or worse.
+            let is_usual = matches!(status.as_u16(), 404 | 408) || why.contains("MaxBytes");
+            if !is_usual {
+                state.failed = Some(format!("{} {why}", status.as_u16()));
+            }
+        } else if let Some((reply, delivered)) =
+            message.reply.clone().and_then(|reply| Some((reply.clone(), ack_subject::read(&reply)?)))
+        {
+            state.pulls.came(asked, now);
+            let sequence = delivered.sequence;
+            match wire::received(&message) {
+                Ok(message) => {
+                    let redelivered = delivered.times.saturating_sub(1);
+                    state.deliveries.arrived(Arrived { sequence, message, redelivered, reply }, now);
+                }
+                // Where too many wait to be set aside, it comes again.
+                Err(reason) => {
+                    drop(garbage.try_send(Garbage { sequence, reply: reply.into_string(), reason }));
+                }
+            }
+        }
+        drop(state);
+        self.changed.notify_waiters();
+    }
+
+    /// Answers to what was asked over an earlier connection don't come any more.
+    pub(crate) fn connection_changed(&self) {
+        let mut state = self.state();
+        if state.pulls.lost() {
+            state.failed = Some("the connection broke".to_owned());
+        }
+        drop(state);
+        self.changed.notify_waiters();
+    }
+
+    /// Takes the next deliveries; see the port.
+    pub(crate) async fn next(&self, limit: PullLimit) -> PortResult<Vec<Delivery>> {
+        let give_up = Instant::now() + limit.wait.min(FAR);
+        let limit = PullLimit { messages: limit.messages.max(1), ..limit };
+        let Ok(_turn) = timeout_at(give_up, self.turn.lock()).await else { return Ok(Vec::new()) };
+        loop {
+            self.gather(limit).await?;
+            let now = Instant::now();
+            let taken = self.state().deliveries.take(limit, now);
+            if !taken.is_empty() || now >= give_up {
+                return Ok(taken);
+            }
+            self.wait_for_one(give_up).await?;
+        }
+    }
+
+    /// Gets what is there now, up to the limit.
+    async fn gather(&self, limit: PullLimit) -> PortResult<()> {
+        let mut asked = false;
+        loop {
+            let changed = self.changed.notified();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            self.check_open()?;
+            let now = Instant::now();
+            let (until, question) = {
+                let mut state = self.state();
+                state.check_failed()?;
+                let here = state.deliveries.ready(now);
+                match state.pulls.gathering(now) {
+                    Some(until) => (until, None),
+                    None if asked || here >= limit.messages => return Ok(()),
+                    None => {
+                        let largest = self.requests.client().max_payload() + ENVELOPE;
+                        let wanted = limit.messages - here;
+                        (now, Some(state.pulls.ask_all(wanted, limit.bytes, largest, now)))
+                    }
+                }
+            };
+            if let Some(question) = question {
+                self.ask(question).await?;
+                asked = true;
+                continue;
+            }
+            tokio::select! { () = changed => {}, () = sleep_until(until) => {} }
+        }
+    }
+
+    /// Waits until something is there, or it is time to give up.
+    async fn wait_for_one(&self, give_up: Instant) -> PortResult<()> {
+        loop {
+            let changed = self.changed.notified();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            self.check_open()?;
+            let now = Instant::now();
+            let (until, question) = {
+                let mut state = self.state();
+                state.check_failed()?;
+                if state.deliveries.ready(now) > 0 || now >= give_up {
+                    return Ok(());
+                }
+                match state.pulls.waiting(now) {
+                    Some(until) => (until.min(give_up), None),
+                    None => (now, Some(state.pulls.ask_one(give_up - now, now))),
+                }
+            };
+            if let Some(question) = question {
+                self.ask(question).await?;
+                continue;
+            }
+            tokio::select! { () = changed => {}, () = sleep_until(until) => {} }
+        }
+    }
+
+    async fn ask(&self, question: Question) -> PortResult<()> {
+        let subject = format!("$JS.API.CONSUMER.MSG.NEXT.{CAPTURE}.{}", self.name());
+        let reply = inbox_subject(&self.inbox, question.asked, &question.number);
+        let body = Bytes::from(question.body.to_string());
+        let sent = self.requests.client().publish_with_reply(subject, reply, body).await;
+        sent.map_err(|error| PortError::transient("asking for the next messages", error))
+    }
+
+    /// Acknowledges, and returns once the server has taken note.
+    pub(crate) async fn acknowledge(&self, sequences: &[Sequence]) -> PortResult<()> {
+        let replies = self.state().deliveries.replies(sequences);
+        self.acknowledge_at(replies).await
+    }
+
+    async fn acknowledge_at(&self, replies: Vec<(Sequence, Subject)>) -> PortResult<()> {
+        let deadline = Instant::now() + self.answer_within;
+        let mut answers = Vec::with_capacity(replies.len());
+        for (sequence, reply) in replies {
+            let room = timeout_at(deadline, Arc::clone(&self.acknowledging).acquire_owned()).await;
+            let Ok(Ok(room)) = room else { return Err(self.late()) };
+            let answer =
+                self.requests.send(reply.into_string(), None, Bytes::from_static(b"+ACK"), Some(room));
+            answers.push((sequence, answer.await?));
+        }
+        let mut result = Ok(());
+        for (sequence, answer) in answers {
+            match answer.by(deadline).await {
+                Ok(_) => self.state().deliveries.done(sequence),
+                Err(error) => result = Err(error),
+            }
+        }
+        result
+    }
+
+    /// Restarts the wait of deliveries in hand.
+    pub(crate) async fn progress(&self, sequences: &[Sequence]) -> PortResult<()> {
+        self.tell(sequences, b"+WPI").await?;
+        self.state().deliveries.restart(sequences, Instant::now());
+        Ok(())
+    }
+
+    /// Ends go back to the server, for whichever recorder asks first. Starts stay with this process and are the first
+    /// that its watch takes: the server (2.9) can't cope with very many that are due again.
+    pub(crate) async fn hand_back(&self, sequences: &[Sequence]) -> PortResult<()> {
+        match self.consumer {
+            Consumer::Recorder => {
+                self.tell(sequences, b"-NAK").await?;
+                let mut state = self.state();
+                sequences.iter().for_each(|sequence| state.deliveries.done(*sequence));
+            }
+            Consumer::Watch => {
+                self.tell(sequences, b"+WPI").await?;
+                self.state().deliveries.put_back(sequences, Instant::now());
+                self.changed.notify_waiters();
+            }
+        }
+        Ok(())
+    }
+
+    async fn tell(&self, sequences: &[Sequence], what: &'static [u8]) -> PortResult<()> {
+        self.requests.check_connected()?;
+        let replies = self.state().deliveries.replies(sequences);
+        for (_, reply) in replies {
+            let told = self.requests.client().publish(reply, Bytes::from_static(what)).await;
+            told.map_err(|error| PortError::transient("telling NATS of deliveries", error))?;
+        }
+        Ok(())
+    }
+
+    /// What is below is gone from the log. A server (2.9) may still wait for its acknowledgement.
+    pub(crate) async fn purged(&self, floor: Sequence) -> PortResult<()> {
+        let gone = self.state().deliveries.purge(floor);
+        self.acknowledge_at(gone).await
+    }
+
+    fn check_open(&self) -> PortResult<()> {
+        if self.closing.is_cancelled() {
+            return Err(PortError::Transient("the log is closed".to_owned()));
+        }
+        self.requests.check_connected()
+    }
+
+    fn late(&self) -> PortError {
+        PortError::Transient(format!("NATS at {} did not acknowledge in time", self.requests.shown()))
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn check_failed(&mut self) -> PortResult<()> {
+        match self.failed.take() {
+            Some(why) => Err(PortError::transient("asking for the next messages", why)),
+            None => Ok(()),
+        }
+    }
+}

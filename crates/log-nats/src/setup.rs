@@ -1,0 +1,271 @@
+//! The streams and consumers that the log needs: made where they are absent, checked where they are not.
+//!
+//! Several processes may do this at once: to make what is there with the same settings is no error.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use crate::config::Config;
+use crate::error::NatsLogError;
+use crate::requests::{ApiError, ApiFailure, Requests};
+
+/// The stream of messages.
+pub(crate) const CAPTURE: &str = "CAP";
+/// The stream of messages that can't be processed.
+pub(crate) const DEAD_LETTERS: &str = "DLQ";
+/// The durable consumer of ends.
+pub(crate) const RECORDER: &str = "recorder";
+/// The durable consumer of starts.
+pub(crate) const WATCH: &str = "watch";
+
+/// Deliveries of ends that all recorders together may hold.
+pub(crate) const RECORDER_PENDING: usize = 1024;
+/// Deliveries of starts that all watches together may hold.
+pub(crate) const WATCH_PENDING: usize = 4096;
+
+const DAY: Duration = Duration::from_secs(24 * 3600);
+/// `insufficient storage resources available`, `resource limits exceeded for account`.
+const NO_STORAGE: [u16; 3] = [10047, 10002, 10023];
+/// `subjects overlap with an existing stream`.
+const OVERLAP: u16 = 10065;
+/// `replicas > 1 not supported in non-clustered mode`.
+const NO_CLUSTER: u16 = 10074;
+
+#[derive(Deserialize)]
+struct Found {
+    config: Map<String, Value>,
+}
+
+/// What one stream or consumer must be.
+struct Wanted {
+    /// `stream CAP`.
+    what: String,
+    info: String,
+    create: String,
+    /// What the creating request says.
+    question: Value,
+    /// What must be as it says; an operator may choose the rest.
+    settings: Value,
+}
+
+/// Makes what is absent and checks what is there.
+pub(crate) async fn ensure(requests: &Requests, config: &Config) -> Result<(), NatsLogError> {
+    for wanted in wanted(config) {
+        ensure_one(requests, config, &wanted).await?;
+    }
+    Ok(())
+}
+
+fn wanted(config: &Config) -> [Wanted; 4] {
+    [
+        stream(config, CAPTURE, "cap.>", 7 * DAY, &json!({ "discard": "new", "allow_direct": true })),
+        // A letter that is stored again is the same one for as long as it is kept.
+        stream(config, DEAD_LETTERS, "dlq.>", 30 * DAY, &json!({ "duplicate_window": nanos(30 * DAY) })),
+        consumer(
+            config,
+            RECORDER,
+            &json!({ "filter_subject": "cap.end.>", "max_ack_pending": RECORDER_PENDING }),
+        ),
+        consumer(
+            config,
+            WATCH,
+            &json!({ "filter_subject": "cap.start.>", "max_ack_pending": WATCH_PENDING, "headers_only": true }),
+        ),
+    ]
+}
+
+fn stream(config: &Config, name: &str, subjects: &str, max_age: Duration, more: &Value) -> Wanted {
+    let mut settings = json!({
+        "subjects": [subjects],
+        "storage": "file",
+        "retention": "limits",
+        "max_age": nanos(max_age),
+        // One for each subject would let messages go that nobody read.
+        "max_msgs_per_subject": -1,
+        "max_msg_size": -1,
+        "no_ack": false,
+        "sealed": false,
+        "deny_purge": false,
+        "mirror": null,
+        "sources": null,
+    });
+    merge(&mut settings, more);
+    let max_bytes = match (name, config.max_bytes) {
+        (CAPTURE, 1..) => i64::try_from(config.max_bytes).unwrap_or(i64::MAX),
+        _ => -1,
+    };
+    let mut question = json!({
+        "name": name,
+        "max_bytes": max_bytes,
+        "max_msgs": -1,
+        "max_consumers": -1,
+        "num_replicas": config.replicas.max(1),
+    });
+    merge(&mut question, &settings);
+    Wanted {
+        what: format!("stream {name}"),
+        info: format!("STREAM.INFO.{name}"),
+        create: format!("STREAM.CREATE.{name}"),
+        question,
+        settings,
+    }
+}
+
+fn consumer(config: &Config, name: &str, more: &Value) -> Wanted {
+    let mut settings = json!({
+        "deliver_policy": "all",
+        "ack_policy": "explicit",
+        "ack_wait": nanos(config.acknowledgement_wait),
+        "max_deliver": -1,
+        "replay_policy": "instant",
+        "headers_only": false,
+        "deliver_subject": null,
+        "backoff": null,
+        "rate_limit_bps": null,
+        // Limits on what may be asked for at once: ours are our own.
+        "max_batch": null,
+        "max_bytes": null,
+        "max_expires": null,
+        // A consumer that goes away when it is idle forgets what was read.
+        "inactive_threshold": null,
+    });
+    merge(&mut settings, more);
+    let mut asked = settings.clone();
+    merge(&mut asked, &json!({ "durable_name": name }));
+    if let Value::Object(asked) = &mut asked {
+        asked.retain(|_, value| !value.is_null());
+    }
+    Wanted {
+        what: format!("consumer {name} of stream {CAPTURE}"),
+        info: format!("CONSUMER.INFO.{CAPTURE}.{name}"),
+        create: format!("CONSUMER.DURABLE.CREATE.{CAPTURE}.{name}"),
+        question: json!({ "stream_name": CAPTURE, "config": asked }),
+        settings,
+    }
+}
+
+async fn ensure_one(requests: &Requests, config: &Config, wanted: &Wanted) -> Result<(), NatsLogError> {
+    let address = requests.shown().to_owned();
+    let unreachable = |error: String| NatsLogError::Unreachable {
+        address: address.clone(),
+        why: format!("asking for {}: {error}", wanted.what),
+    };
+    let found = match requests.api::<Found>(&wanted.info, &json!({}), config.answer_within).await {
+        Err(ApiFailure::Api(error)) if error.is_not_found() => {
+            tracing::info!(what = wanted.what, "making what the capture log needs on NATS");
+            requests.api(&wanted.create, &wanted.question, config.answer_within).await
+        }
+        found => found,
+    };
+    match found {
+        Ok(Found { config: found }) => check(&address, wanted, &found),
+        Err(ApiFailure::Port(error)) => Err(unreachable(error.to_string())),
+        Err(ApiFailure::Api(error)) if is_passing(&error) => Err(unreachable(error.to_string())),
+        Err(ApiFailure::Api(error)) => Err(NatsLogError::NotMade {
+            address: address.clone(),
+            what: wanted.what.clone(),
+            why: explain(&error),
+        }),
+    }
+}
+
+fn is_passing(error: &ApiError) -> bool {
+    error.code == 503 && !NO_STORAGE.contains(&error.err_code)
+}
+
+fn explain(error: &ApiError) -> String {
+    let remedy = match error.err_code {
+        OVERLAP => {
+            "; another stream takes the subjects: `nats stream ls --subjects` shows which, change or delete it"
+        }
+        NO_CLUSTER => "; this server is no cluster: configure 1 replica, or a cluster",
+        code if NO_STORAGE.contains(&code) => {
+            "; give JetStream more storage (max_file_store, the account's limits), or configure fewer max_bytes"
+        }
+        _ => "",
+    };
+    format!("{error}{remedy}")
+}
+
+fn check(address: &str, wanted: &Wanted, found: &Map<String, Value>) -> Result<(), NatsLogError> {
+    let Value::Object(settings) = &wanted.settings else { return Ok(()) };
+    for (setting, expected) in settings {
+        let found = found.get(setting).unwrap_or(&Value::Null);
+        // A server may leave out what has no effect.
+        let is_same = found == expected || (is_nothing(found) && is_nothing(expected));
+        if !is_same {
+            return Err(NatsLogError::Foreign {
+                address: address.to_owned(),
+                what: wanted.what.clone(),
+                setting: setting.clone(),
+                expected: show(setting, expected),
+                found: show(setting, found),
+            });
+        }
+    }
+    Ok(())
+}
+
+fn is_nothing(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Bool(set) => !set,
+        Value::Number(number) => number.as_i64().is_some_and(|number| number <= 0),
+        Value::String(text) => text.is_empty(),
+        Value::Array(values) => values.is_empty(),
+        Value::Object(values) => values.is_empty(),
+    }
+}
+
+/// Durations as people write them.
+fn show(setting: &str, value: &Value) -> String {
+    const DURATIONS: [&str; 5] =
+        ["max_age", "duplicate_window", "ack_wait", "inactive_threshold", "max_expires"];
+    match value.as_u64().filter(|_| DURATIONS.contains(&setting)) {
+        Some(nanos) => format!("{:?}", Duration::from_nanos(nanos)),
+        None if value.is_null() => "nothing".to_owned(),
+        None => value.to_string(),
+    }
+}
+
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+fn merge(into: &mut Value, more: &Value) {
+    if let (Value::Object(into), Value::Object(more)) = (into, more) {
+        into.extend(more.clone());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_an_operator_may_choose_is_no_difference_and_the_rest_is() {
+        let [capture, .., recorder, _] = wanted(&Config::new(["one"]));
+        let mut found = capture.question.as_object().unwrap().clone();
+        for (setting, value) in
+            [("num_replicas", json!(3)), ("max_bytes", json!(5)), ("placement", json!({}))]
+        {
+            found.insert(setting.to_owned(), value);
+        }
+        found.remove("sealed");
+        check("one", &capture, &found).unwrap();
+        found.insert("discard".to_owned(), json!("old"));
+        let error = check("one", &capture, &found).unwrap_err().to_string();
+        let expected = "NATS at one: stream CAP has discard = \"old\"; expected \"new\"";
+        assert!(error.starts_with(expected) && error.contains("nats stream edit"), "{error}");
+        let mut found = recorder.question["config"].as_object().unwrap().clone();
+        check("one", &recorder, &found).unwrap();
+        found.insert("ack_wait".to_owned(), json!(30_000_000_000_u64));
+        let error = check("one", &recorder, &found).unwrap_err().to_string();
+        assert!(
+            error.contains("consumer recorder of stream CAP has ack_wait = 30s; expected 60s"),
+            "{error}"
+        );
+    }
+}

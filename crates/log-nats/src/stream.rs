@@ -1,0 +1,240 @@
+//! What the stream holds, and how far it was read.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use async_nats::StatusCode;
+use futures_util::{StreamExt, TryStreamExt, stream, try_join};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, timeout_at};
+use verbatim_core::ports::{Floors, LogHealth, Message, PortError, PortResult, Sequence};
+
+use crate::raw;
+use crate::requests::{Answer, Requests};
+use crate::setup::{CAPTURE, DEAD_LETTERS, RECORDER, WATCH};
+use crate::wire;
+
+/// Bytes of answers that may be on the way, in [`UNIT`]s. A server gives a client up that leaves 64 MiB unread.
+const ROOM: usize = (24 << 20) / UNIT;
+const UNIT: usize = 1024;
+/// The least that an answer counts for; so at most 1024 are on the way.
+const LEAST: usize = ROOM / 1024;
+/// So many places that a replica does not hold are asked for at the leader at once.
+const ASKED_AGAIN: usize = 16;
+/// Messages purged at once: a server does nothing else meanwhile.
+const PURGED_AT_ONCE: Sequence = 250_000;
+
+#[derive(Deserialize)]
+struct StreamInfo {
+    state: StreamState,
+}
+
+#[derive(Deserialize)]
+struct StreamState {
+    messages: u64,
+    bytes: u64,
+    first_seq: Sequence,
+    last_seq: Sequence,
+}
+
+#[derive(Deserialize)]
+struct ConsumerInfo {
+    num_pending: u64,
+    num_ack_pending: u64,
+    ack_floor: AckFloor,
+}
+
+#[derive(Deserialize)]
+struct AckFloor {
+    stream_seq: Sequence,
+}
+
+#[derive(Deserialize)]
+struct Purged {
+    success: bool,
+}
+
+/// The capture stream.
+pub(crate) struct Stream {
+    requests: Requests,
+    answer_within: Duration,
+    reading: Arc<Semaphore>,
+    /// What the next answer may take, in [`UNIT`]s: the largest of late.
+    expected: AtomicUsize,
+}
+
+impl Stream {
+    pub(crate) fn new(requests: Requests, answer_within: Duration) -> Self {
+        let reading = Arc::new(Semaphore::new(ROOM));
+        Self { requests, answer_within, reading, expected: AtomicUsize::new(64 * 1024 / UNIT) }
+    }
+
+    /// Messages by place; see the port. Any replica is asked; what it does not hold is asked of the leader.
+    pub(crate) async fn read(&self, sequences: &[Sequence]) -> PortResult<Vec<Option<Message>>> {
+        let mut answers = Vec::with_capacity(sequences.len());
+        for &sequence in sequences {
+            // Zero is the place of nothing, and no question.
+            let answer = if sequence == 0 { None } else { Some(self.ask(sequence).await?) };
+            answers.push(answer);
+        }
+        let mut messages = Vec::with_capacity(sequences.len());
+        let mut absent = Vec::new();
+        for (place, (answer, &sequence)) in answers.into_iter().zip(sequences).enumerate() {
+            messages.push(None);
+            let Some((answer, deadline)) = answer else { continue };
+            let found = answer.by(deadline).await?;
+            match found.status {
+                None => messages[place] = self.received(&found),
+                Some(StatusCode::NOT_FOUND) => absent.push((place, sequence)),
+                Some(status) => {
+                    let why = found.description.unwrap_or_default();
+                    return Err(PortError::transient("reading from the stream", format!("{status} {why}")));
+                }
+            }
+        }
+        let again = absent.into_iter().map(|(place, sequence)| async move {
+            PortResult::Ok((
+                place,
+                raw::get(&self.requests, &json!({ "seq": sequence }), self.answer_within).await?,
+            ))
+        });
+        let again: Vec<_> = stream::iter(again).buffered(ASKED_AGAIN).try_collect().await?;
+        for (place, found) in again {
+            messages[place] = found.and_then(|found| found.message().ok());
+        }
+        Ok(messages)
+    }
+
+    async fn ask(&self, sequence: Sequence) -> PortResult<(Answer, Instant)> {
+        let units = u32::try_from(self.expected.load(Relaxed).clamp(LEAST, ROOM)).expect("the room is small");
+        let deadline = Instant::now() + self.answer_within;
+        let room = timeout_at(deadline, Arc::clone(&self.reading).acquire_many_owned(units)).await;
+        let Ok(Ok(room)) = room else {
+            let shown = self.requests.shown();
+            return Err(PortError::Transient(format!(
+                "NATS at {shown} did not answer earlier reads in time"
+            )));
+        };
+        let (subject, question) =
+            (format!("$JS.API.DIRECT.GET.{CAPTURE}"), format!("{{\"seq\":{sequence}}}"));
+        let answer = self.requests.send(subject, None, question.into(), Some(room)).await?;
+        Ok((answer, Instant::now() + self.answer_within))
+    }
+
+    fn received(&self, found: &async_nats::Message) -> Option<Message> {
+        let units = found.length.div_ceil(UNIT);
+        let before = self.expected.load(Relaxed);
+        self.expected.store(units.max(before - before / 16), Relaxed);
+        let header = |name| found.headers.as_ref().and_then(|headers| headers.get(name));
+        let exchange = header(wire::EXCHANGE).map(|exchange| exchange.as_str());
+        wire::message(header(async_nats::header::NATS_SUBJECT)?.as_str(), exchange, found.payload.clone())
+            .ok()
+    }
+
+    /// One gateway's messages; see the port. What is none of ours is left out.
+    pub(crate) async fn scan(
+        &self,
+        gateway: &str,
+        from: Sequence,
+        to: Sequence,
+        limit: usize,
+        bytes: usize,
+    ) -> PortResult<Vec<(Sequence, Message)>> {
+        let (mut found, mut total) = (Vec::new(), 0_usize);
+        // Nothing was ever written for a gateway whose name is too long.
+        let Some(token) = wire::gateway_token(gateway) else { return Ok(found) };
+        let subject = format!("cap.*.{token}.*");
+        let mut from = from.max(1);
+        while from <= to && found.len() < limit {
+            let question = json!({ "seq": from, "next_by_subj": subject });
+            let Some(next) = raw::get(&self.requests, &question, self.answer_within).await? else { break };
+            let sequence = next.sequence;
+            total = total.saturating_add(next.payload.len());
+            if sequence > to || (total > bytes && !found.is_empty()) {
+                break;
+            }
+            found.extend(next.message().ok().map(|message| (sequence, message)));
+            from = sequence + 1;
+        }
+        Ok(found)
+    }
+
+    /// How far it was read; see the port.
+    pub(crate) async fn floors(&self) -> PortResult<Floors> {
+        // First: what is written from now on is no part of what is found to be read.
+        let last = self.state(CAPTURE).await?.last_seq;
+        let (recorder, watch) =
+            try_join!(self.floor(RECORDER, "cap.end.>", last), self.floor(WATCH, "cap.start.>", last))?;
+        Ok(Floors { recorder, watch, last })
+    }
+
+    /// A consumer's floor, `last` being the last sequence of a moment ago.
+    async fn floor(&self, consumer: &str, subject: &str, last: Sequence) -> PortResult<Sequence> {
+        let info = self.consumer(consumer).await?;
+        let acknowledged = info.ack_floor.stream_seq;
+        if info.num_pending > 0 || info.num_ack_pending > 0 {
+            return Ok(acknowledged);
+        }
+        // The server's count of what is pending is off at times (2.9, where a filter has a wildcard), or a moment late
+        // (2.10). So the stream itself is asked, too: what is not acknowledged must never be purged.
+        let newest =
+            raw::get(&self.requests, &json!({ "last_by_subj": subject }), self.answer_within).await?;
+        Ok(match newest.is_none_or(|newest| newest.sequence <= acknowledged) {
+            true => last.max(acknowledged),
+            false => acknowledged,
+        })
+    }
+
+    /// Lets go of what is below, in steps.
+    pub(crate) async fn purge(&self, floor: Sequence) -> PortResult<()> {
+        let state = self.state(CAPTURE).await?;
+        // To purge beyond the end would let sequences jump.
+        let floor = floor.min(state.last_seq + 1);
+        // Below the second message there is at most one, and JetStream takes 0 and 1 for everything.
+        let mut below = state.first_seq.max(1);
+        while below < floor {
+            below = below.saturating_add(PURGED_AT_ONCE).min(floor);
+            let purged: Purged = self
+                .api(&format!("STREAM.PURGE.{CAPTURE}"), &json!({ "seq": below }), "purging the stream")
+                .await?;
+            if !purged.success {
+                return Err(PortError::transient("purging the stream", "the server did not do it"));
+            }
+        }
+        Ok(())
+    }
+
+    /// What is waiting.
+    pub(crate) async fn health(&self) -> PortResult<LogHealth> {
+        let (capture, letters, recorder) =
+            try_join!(self.state(CAPTURE), self.state(DEAD_LETTERS), self.consumer(RECORDER))?;
+        Ok(LogHealth {
+            bytes: capture.bytes,
+            messages: capture.messages,
+            // The server's count (2.9) may be off, and even below nothing.
+            ends_pending: recorder.num_pending.saturating_add(recorder.num_ack_pending).min(capture.messages),
+            dead_letters: letters.messages,
+        })
+    }
+
+    async fn state(&self, stream: &str) -> PortResult<StreamState> {
+        let doing = format!("asking how stream {stream} is");
+        let info: StreamInfo = self.api(&format!("STREAM.INFO.{stream}"), &json!({}), &doing).await?;
+        Ok(info.state)
+    }
+
+    async fn consumer(&self, consumer: &str) -> PortResult<ConsumerInfo> {
+        let doing = format!("asking how consumer {consumer} is");
+        self.api(&format!("CONSUMER.INFO.{CAPTURE}.{consumer}"), &json!({}), &doing).await
+    }
+
+    async fn api<T: DeserializeOwned>(&self, name: &str, question: &Value, doing: &str) -> PortResult<T> {
+        let asked = self.requests.api(name, question, self.answer_within).await;
+        asked.map_err(|failure| failure.transient(doing))
+    }
+}
