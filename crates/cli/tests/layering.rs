@@ -28,12 +28,19 @@ fn workspace() -> Metadata {
 const SERVICES: &[&str] =
     &["verbatim-gateway", "verbatim-recorder", "verbatim-search-indexer", "verbatim-web"];
 /// Adapters: each knows one engine.
-const ADAPTERS: &[&str] =
-    &["verbatim-sqlite", "verbatim-log-sqlite", "verbatim-archive-sqlite", "verbatim-search-sqlite"];
+const ADAPTERS: &[&str] = &[
+    "verbatim-sqlite",
+    "verbatim-log-sqlite",
+    "verbatim-archive-sqlite",
+    "verbatim-search-sqlite",
+    "verbatim-search-meilisearch",
+];
 /// Knowledge without input and output.
-const PURE: &[&str] = &["verbatim-core", "verbatim-proto", "verbatim-dialects"];
+const PURE: &[&str] = &["verbatim-core", "verbatim-proto", "verbatim-dialects", "verbatim-search-text"];
 /// Clients of engines.
-const ENGINES: &[&str] = &["rusqlite", "refinery", "libsqlite3-sys"];
+const ENGINES: &[&str] = &["rusqlite", "refinery", "libsqlite3-sys", MEILISEARCH];
+/// The client of Meilisearch, which only one of the adapters may name.
+const MEILISEARCH: &str = "meilisearch-sdk";
 /// What does input and output, or runs what does.
 const RUNTIMES: &[&str] = &[
     "tokio",
@@ -83,6 +90,13 @@ fn only_adapters_name_their_engine() {
     let others: Vec<&str> =
         packages.keys().map(String::as_str).filter(|name| !ADAPTERS.contains(name)).collect();
     assert_eq!(offenders(&packages, &others, ENGINES), Vec::<String>::new());
+}
+
+#[test]
+fn only_one_adapter_names_meilisearch() {
+    let packages = dependencies(&workspace());
+    let who = packages.iter().filter(|(_, on)| on.contains(MEILISEARCH));
+    assert_eq!(who.map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["verbatim-search-meilisearch"]);
 }
 
 #[test]
