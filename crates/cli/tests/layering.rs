@@ -35,9 +35,16 @@ const ADAPTERS: &[&str] = &[
     "verbatim-search-sqlite",
     "verbatim-log-nats",
     "verbatim-archive-postgres",
+    "verbatim-search-meilisearch",
 ];
 /// Knowledge without input and output.
-const PURE: &[&str] = &["verbatim-core", "verbatim-proto", "verbatim-dialects", "verbatim-archive-format"];
+const PURE: &[&str] = &[
+    "verbatim-core",
+    "verbatim-proto",
+    "verbatim-dialects",
+    "verbatim-archive-format",
+    "verbatim-search-text",
+];
 /// Clients of engines.
 const ENGINES: &[&str] = &[
     "rusqlite",
@@ -48,6 +55,7 @@ const ENGINES: &[&str] = &[
     "tokio-postgres",
     "tokio-postgres-rustls",
     "deadpool-postgres",
+    "meilisearch-sdk",
 ];
 /// Who alone names a client.
 const CLIENTS: &[(&str, &str)] = &[
@@ -55,6 +63,7 @@ const CLIENTS: &[(&str, &str)] = &[
     ("tokio-postgres", "verbatim-archive-postgres"),
     ("tokio-postgres-rustls", "verbatim-archive-postgres"),
     ("deadpool-postgres", "verbatim-archive-postgres"),
+    ("meilisearch-sdk", "verbatim-search-meilisearch"),
 ];
 /// What does input and output, or runs what does.
 const RUNTIMES: &[&str] = &[

@@ -5,11 +5,12 @@ use rusqlite::{Connection, OptionalExtension, params_from_iter};
 use verbatim_core::model::query::{Condition, Field, Filter};
 use verbatim_core::model::{ExchangeId, Timestamp};
 use verbatim_core::ports::{PortResult, SearchRequest};
+use verbatim_search_text::Needles;
 use verbatim_sqlite::{SqlCondition, to_sql};
 
 use crate::damage::Watch;
+use crate::expression::{expression, of_needle};
 use crate::facets;
-use crate::needle::Needles;
 use crate::place;
 
 /// Matches are counted up to here.
@@ -68,14 +69,14 @@ impl<'a> Search<'a> {
         if let Some(last) = needles.unfinished() {
             let whole: Option<i64> = connection
                 .prepare_cached("SELECT rowid FROM words WHERE words MATCH ? LIMIT 1")?
-                .query_row([last.expression()], |row| row.get(0))
+                .query_row([of_needle(last)], |row| row.get(0))
                 .optional()?;
             last.prefix = whole.is_none();
         }
         let split = facets::split(&request.query.filters);
         Ok(Self {
             connection,
-            expression: needles.expression(&split),
+            expression: expression(&needles, &split),
             needles,
             filters: (!split.rest.is_empty()).then(|| to_sql(&split.rest, "doc")),
             rows: rows_within(&split.rest),

@@ -1,20 +1,18 @@
 //! The search index on SQLite's FTS5.
 //!
 //! One file holds the filters' columns, the postings and the compressed text of every document; it is written by one
-//! thread and read by a small pool. Text is cut into tokens here ([`words`](self) in any script), so FTS5 sees nothing
-//! but tokens. A rebuild fills a second file, which then takes the first one's place.
+//! thread and read by a small pool. Text is cut into tokens before ([`verbatim_search_text`]), so FTS5 sees nothing but
+//! tokens. A rebuild fills a second file, which then takes the first one's place.
 //!
 //! Knows no archive: what it holds can be made anew from there at any time, and a damaged file is set aside.
 
 mod body;
 mod damage;
+mod expression;
 mod facets;
 mod file;
 mod find;
-mod highlight;
-mod needle;
 mod place;
-mod words;
 mod write;
 
 use std::path::PathBuf;
@@ -27,6 +25,7 @@ use verbatim_core::model::{ExchangeId, SearchDocument};
 use verbatim_core::ports::{
     Hit, IndexHealth, PortError, PortResult, SearchIndex, SearchPage, SearchRequest, WriteOutcome,
 };
+use verbatim_search_text::snippet;
 use verbatim_sqlite::{Doing, WriterOptions};
 
 use body::Packer;
@@ -255,7 +254,7 @@ fn highlighted(page: FoundPage) -> SearchPage {
         let snippets = body::FIELDS
             .iter()
             .zip(&fields)
-            .filter_map(|(field, text)| highlight::snippet(field, text, &page.needles.wanted))
+            .filter_map(|(field, text)| snippet(field, text, &page.needles.wanted))
             .collect();
         Hit { id: found.id, snippets }
     };

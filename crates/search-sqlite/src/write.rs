@@ -3,13 +3,13 @@
 use rusqlite::{Connection, params};
 use verbatim_core::model::{ExchangeId, SearchDocument};
 use verbatim_core::ports::{PortResult, WriteOutcome};
+use verbatim_search_text::{Kind, columns, tokens};
 
 use crate::NOWHERE_ELSE;
 use crate::body::Packer;
 use crate::damage::Watch;
 use crate::facets;
 use crate::place;
-use crate::words::{Kind, tokens};
 
 /// A document ready to be written: what takes time is done.
 pub(crate) struct Prepared {
@@ -36,17 +36,10 @@ pub(crate) fn prepare(document: SearchDocument, packer: &mut Packer) -> Result<P
 /// The tokens of everything that words are looked for in, each field behind a token that no phrase reaches across, and
 /// the facets.
 fn words(document: &SearchDocument) -> String {
-    let exchange = &document.exchange;
-    let served =
-        exchange.model_served.as_ref().filter(|served| exchange.model_asked.as_ref() != Some(served));
-    let columns = [exchange.model_asked.as_ref(), served, Some(&exchange.path), exchange.caller.app.as_ref()];
-    let texts = document.fields().into_iter().map(|(_, text)| text);
-    let texts = texts
-        .chain(columns.into_iter().flatten().map(String::as_str))
-        .chain(exchange.tags.iter().chain(&exchange.tools_called).map(String::as_str));
     let mut words = String::from(NOWHERE_ELSE);
     let mut pieces = String::new();
-    for text in texts.filter(|text| !text.is_empty()) {
+    let fields = document.fields().into_iter().map(|(_, text)| text);
+    for text in fields.chain(columns(&document.exchange)).filter(|text| !text.is_empty()) {
         let before = words.len();
         tokens(text, |token| {
             let into = if token.kind == Kind::Piece { &mut pieces } else { &mut words };
@@ -58,7 +51,7 @@ fn words(document: &SearchDocument) -> String {
             words.push_str(NOWHERE_ELSE);
         }
     }
-    words + &pieces + &facets::of(exchange)
+    words + &pieces + &facets::of(&document.exchange)
 }
 
 /// Writes documents in the transaction that `connection` is in.

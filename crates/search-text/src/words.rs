@@ -13,7 +13,7 @@ use unicode_normalization::char::{compose, decompose_compatible, is_combining_ma
 
 /// What a token is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub enum Kind {
     /// A word.
     Word,
     /// Two characters of a run without spaces.
@@ -26,14 +26,15 @@ pub(crate) enum Kind {
 
 /// A token and where it was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Token<'a> {
-    pub(crate) kind: Kind,
+pub struct Token<'a> {
+    /// What it is.
+    pub kind: Kind,
     /// As the index holds it: letters, digits and marks only.
-    pub(crate) folded: &'a str,
+    pub folded: &'a str,
     /// Bytes of the text.
-    pub(crate) at: Range<usize>,
+    pub at: Range<usize>,
     /// Where the first of a pair's two characters ends; for others where the token ends.
-    pub(crate) head_end: usize,
+    pub head_end: usize,
 }
 
 /// Characters of a word that count; what is longer (a hash, an image in base64) is found by its beginning.
@@ -43,7 +44,7 @@ const LONGEST_WORD: usize = 64;
 const LONGEST_CAMEL: usize = 48;
 
 /// Hands every token of `text` to `each`, in order.
-pub(crate) fn tokens(text: &str, mut each: impl FnMut(Token<'_>)) {
+pub fn tokens(text: &str, mut each: impl FnMut(Token<'_>)) {
     let mut folded = String::new();
     let mut start = 0;
     while let Some(letter) = text[start..].chars().next() {

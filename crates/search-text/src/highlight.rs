@@ -14,7 +14,7 @@ const LONGEST: usize = 240;
 const BEFORE: usize = 60;
 
 /// The snippet of one field; `None` where nothing of what is wanted stands in it.
-pub(crate) fn snippet(field: &'static str, text: &str, wanted: &[Needle]) -> Option<Snippet> {
+pub fn snippet(field: &'static str, text: &str, wanted: &[Needle]) -> Option<Snippet> {
     let marks = marks(text, wanted);
     let first = marks.first()?;
     let start = start_of(text, first.start);
