@@ -197,6 +197,12 @@ impl Archive for PostgresArchive {
         Ok(writes.run(|client: Object| open_exchanges::open(client, exchanges, advance)).await?)
     }
 
+    async fn abandon(&self, ids: &[ExchangeId]) -> PortResult<()> {
+        let ids: Vec<_> = ids.iter().copied().map(uuid).collect();
+        let writes = &self.engine.database.writes;
+        Ok(writes.run(async |client: Object| open_exchanges::close(&client, &ids).await).await?)
+    }
+
     async fn open_exchanges(&self, after: Option<ExchangeId>, limit: usize) -> PortResult<Vec<OpenExchange>> {
         let reads = &self.engine.database.reads;
         Ok(reads.run(|client: Object| open_exchanges::list(client, after, limit)).await?)
