@@ -14,6 +14,7 @@ use verbatim_core::model::ExchangeId;
 use verbatim_core::ports::{CaptureLog, Message, PortError, PortResult, Sequence};
 
 use super::LaneName;
+use super::choice::{Choice, choose};
 use super::lane::Lane;
 use super::machine::{FLUSH_AFTER, Machine, Outgoing};
 use super::return_path::bring_back;
@@ -86,14 +87,6 @@ struct Appended {
 enum Done {
     Appended(Appended),
     BroughtBack(ExchangeId, PortResult<Vec<Sequence>>),
-}
-
-/// What to do with an exchange that has something to send.
-enum Choice {
-    Send(LaneName),
-    /// The spool has no room for the rest of it, and the log has: to take to the log what the spool holds of it.
-    BringBack,
-    Wait,
 }
 
 impl Publisher {
@@ -241,6 +234,9 @@ impl Publisher {
                 }
             };
             tracked.is_ready = false;
+            if lane == LaneName::Log && self.spool.as_ref().is_some_and(|spool| spool.has_room(now)) {
+                self.log.probed(now);
+            }
             if lane != tracked.machine.lane() || tracked.machine.is_failed() {
                 tracked.machine.resume(lane);
                 if lane == LaneName::Log {
@@ -409,30 +405,6 @@ impl Publisher {
                 exchanges,
                 "stopped before all records were stored: log and spool did not take them"
             );
-        }
-    }
-}
-
-/// Where an exchange goes on.
-fn choose(log: &Lane, spool: Option<&Lane>, machine: &Machine, pressed: bool, now: Instant) -> Choice {
-    let spool_takes = spool.is_some_and(|spool| spool.has_room(now));
-    let settled = machine.in_flight() == 0;
-    match machine.lane() {
-        LaneName::Log => {
-            if log.has_room(now) && (log.is_up() || !spool_takes) && !(machine.is_failed() && spool_takes) {
-                return Choice::Send(LaneName::Log);
-            }
-            let give_up = machine.is_failed() || !log.is_up() || pressed;
-            if settled && spool_takes && give_up { Choice::Send(LaneName::Spool) } else { Choice::Wait }
-        }
-        LaneName::Spool if spool_takes => Choice::Send(LaneName::Spool),
-        LaneName::Spool => {
-            let spool_up = spool.is_some_and(Lane::is_up);
-            match settled && !spool_up && log.has_room(now) {
-                false => Choice::Wait,
-                true if machine.has_stored() => Choice::BringBack,
-                true => Choice::Send(LaneName::Log),
-            }
         }
     }
 }

@@ -274,6 +274,27 @@ async fn a_spool_that_is_at_its_limit_is_left_alone() {
 }
 
 #[tokio::test]
+async fn a_log_that_is_back_is_used_again_though_the_spool_takes_messages() {
+    let rig = rig().await;
+    rig.log.faulty.cut_off();
+    calls(&rig, 3).await;
+    until(|| spooled(&rig) == 3).await;
+    rig.log.faulty.recover();
+    until(|| spooled(&rig) == 0).await;
+    let mut made = 3;
+    while !rig.health.snapshot().log_up {
+        calls(&rig, 1).await;
+        made += 1;
+        until(|| distinct(&rig).len() == made).await;
+    }
+    until(|| spooled(&rig) == 0).await;
+    let written = rig.spool.as_ref().unwrap().faulty.written();
+    calls(&rig, 3).await;
+    until(|| distinct(&rig).len() == made + 3).await;
+    assert_eq!(rig.spool.as_ref().unwrap().faulty.written(), written);
+}
+
+#[tokio::test]
 async fn a_full_disk_counts_as_a_full_spool() {
     let rig = Rig::over(TestLog::new(), Some(TestLog::new()), |config| {
         config.spool.directory = Some(std::env::temp_dir());
