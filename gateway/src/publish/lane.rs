@@ -75,6 +75,11 @@ impl Lane {
         }
     }
 
+    /// What was to be appended could not be had: that says nothing of the lane.
+    pub(super) const fn untried(&mut self) {
+        self.in_flight -= 1;
+    }
+
     /// An append is over.
     pub(super) fn ended(&mut self, worked: bool, now: Instant) {
         self.in_flight -= 1;

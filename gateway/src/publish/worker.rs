@@ -14,10 +14,11 @@ use verbatim_core::model::ExchangeId;
 use verbatim_core::ports::{CaptureLog, Message, PortError, PortResult, Sequence};
 
 use super::LaneName;
+use super::backoff::Backoff;
 use super::choice::{Choice, choose};
 use super::lane::Lane;
 use super::machine::{FLUSH_AFTER, Machine, Outgoing};
-use super::return_path::bring_back;
+use super::return_path::{NotReturned, bring_back};
 use crate::capture::{Event, Queue, Queued, Stage};
 use crate::health::Gauges;
 use crate::metrics::CallMetrics;
@@ -73,6 +74,8 @@ struct Tracked {
     machine: Machine,
     is_ready: bool,
     is_timed: bool,
+    /// It could not be taken out of the spool; another try waits for this.
+    stays: Option<Backoff>,
 }
 
 type Batch = Vec<(ExchangeId, Outgoing)>;
@@ -86,7 +89,7 @@ struct Appended {
 /// What was under way and is done now.
 enum Done {
     Appended(Appended),
-    BroughtBack(ExchangeId, PortResult<Vec<Sequence>>),
+    BroughtBack(ExchangeId, Result<Vec<Sequence>, NotReturned>),
 }
 
 impl Publisher {
@@ -166,7 +169,7 @@ impl Publisher {
             if let Event::Start(facts) = event {
                 let (gateway, keys) = (Arc::clone(&self.config.gateway), Arc::clone(&self.config.body_keys));
                 let machine = Machine::new(exchange, gateway, keys, facts);
-                self.machines.insert(id, Tracked { machine, is_ready: false, is_timed: false });
+                self.machines.insert(id, Tracked { machine, is_ready: false, is_timed: false, stays: None });
             } else if let Some(tracked) = self.machines.get_mut(&id) {
                 tracked.machine.event(event, now);
             }
@@ -223,6 +226,10 @@ impl Publisher {
             let lane = match choose(&self.log, self.spool.as_ref(), &tracked.machine, pressed, now) {
                 Choice::Send(lane) => lane,
                 Choice::Wait => {
+                    self.ready.push_back(id);
+                    continue;
+                }
+                Choice::BringBack if tracked.stays.is_some_and(|stays| !stays.is_over(now)) => {
                     self.ready.push_back(id);
                     continue;
                 }
@@ -307,16 +314,22 @@ impl Publisher {
             Done::Appended(appended) => self.settle(appended),
             Done::BroughtBack(id, result) => {
                 let now = Instant::now();
-                self.log.ended(result.is_ok(), now);
+                match &result {
+                    Ok(_) | Err(NotReturned::Log(PortError::Permanent(_))) => self.log.ended(true, now),
+                    Err(NotReturned::Log(_)) => self.log.ended(false, now),
+                    Err(NotReturned::Spool(_)) => self.log.untried(),
+                }
                 let Some(tracked) = self.machines.get_mut(&id) else { return };
                 match result {
                     Ok(sequences) => {
                         tracked.machine.brought_back(sequences);
+                        tracked.stays = None;
                         self.config.spool_index.forget(id);
                     }
                     Err(error) => {
                         tracing::debug!(exchange = %id, %error, "what the spool holds could not be taken to the log");
                         tracked.machine.stays_in_spool();
+                        tracked.stays = Some(Backoff::after(tracked.stays, now));
                     }
                 }
                 self.look_at(id, now);
