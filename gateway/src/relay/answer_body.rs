@@ -143,7 +143,10 @@ impl RelayedBody {
                         Err(frame) => {
                             if let Ok(trailers) = frame.into_trailers() {
                                 self.trailers(&trailers);
-                                return Poll::Ready(Some(Ok(Frame::trailers(trailers))));
+                                // They are the last frame, and hyper asks no more behind them.
+                                if let Some(last) = self.finish(Some(Frame::trailers(trailers))) {
+                                    return Poll::Ready(Some(Ok(last)));
+                                }
                             }
                             continue;
                         }

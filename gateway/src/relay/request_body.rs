@@ -82,7 +82,11 @@ impl Body for RequestBody {
                     this.look_at(&chunk);
                     ready!(this.tee.poll_pass(cx, chunk))
                 }
-                Err(trailers) => return Poll::Ready(Some(Ok(trailers))),
+                Err(trailers) => {
+                    // hyper asks no more behind them.
+                    this.finished();
+                    return Poll::Ready(Some(Ok(trailers)));
+                }
             }
         };
         // The answer may end, and with it the exchange, before hyper asks for more of this.
