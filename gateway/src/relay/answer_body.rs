@@ -34,6 +34,8 @@ pub(crate) struct RelayedBody {
     timers: Timers,
     _in_flight: InFlight,
     state: State,
+    /// Behind so many bytes hyper asks for no more: an HTTP/1 caller then has what was announced.
+    ends_at: Option<u64>,
     /// Where the framing does not show that an answer was cut, the connection has to.
     on_cut: OnCut,
     durable_within: Duration,
@@ -86,6 +88,8 @@ impl RelayedBody {
         durable_within: Duration,
     ) -> Self {
         let tee = Tee::new(Arc::clone(call.exchange()), Leg::ClientResponse);
+        // On HTTP/2, where no connection may be reset, hyper asks to the very end, and trailers may come.
+        let ends_at = upstream.size_hint().exact().filter(|_| on_cut.may_reset);
         Self {
             upstream,
             tee,
@@ -93,6 +97,7 @@ impl RelayedBody {
             timers,
             _in_flight: in_flight,
             state: State::Passing,
+            ends_at,
             on_cut,
             durable_within,
         }
@@ -107,7 +112,13 @@ impl RelayedBody {
 
     /// Whether nothing follows the head.
     pub(crate) fn is_empty(&self) -> bool {
-        self.upstream.is_end_stream()
+        self.is_through()
+    }
+
+    /// Whether the last of it has passed. An HTTP/2 provider may say so only behind the last byte, when hyper asks
+    /// no more.
+    fn is_through(&self) -> bool {
+        self.upstream.is_end_stream() || self.ends_at == Some(self.tee.offset())
     }
 
     pub(crate) const fn call(&self) -> &Call {
@@ -171,8 +182,7 @@ impl RelayedBody {
             if self.tee.offset() == chunk.len() as u64 {
                 self.call.first_byte();
             }
-            // hyper asks no more once the announced length has passed.
-            if self.upstream.is_end_stream() {
+            if self.is_through() {
                 let frame = self.finish(Some(Frame::data(chunk)));
                 match frame {
                     Some(frame) => return Poll::Ready(Some(Ok(frame))),
