@@ -262,3 +262,6 @@ impl Pipeline {
 pub async fn run(config: GatewayConfig, ports: Ports, token: CancellationToken) -> Result<(), GatewayError> {
     Gateway::bind(config, ports).await?.run(token).await
 }
+
+#[cfg(test)]
+mod tests;

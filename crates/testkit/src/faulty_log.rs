@@ -66,6 +66,7 @@ pub struct FaultyLog {
     cut_off: watch::Sender<bool>,
     written: AtomicU64,
     failed: AtomicU64,
+    failed_reads: AtomicU64,
     dead_letters_to_fail: AtomicU64,
 }
 
@@ -80,6 +81,7 @@ impl FaultyLog {
             cut_off: watch::Sender::new(false),
             written: AtomicU64::new(0),
             failed: AtomicU64::new(0),
+            failed_reads: AtomicU64::new(0),
             dead_letters_to_fail: AtomicU64::new(0),
         }
     }
@@ -132,6 +134,11 @@ impl FaultyLog {
     /// Messages reported as failed because of a fault.
     pub fn failed(&self) -> u64 {
         self.failed.load(Ordering::SeqCst)
+    }
+
+    /// Calls of `read` that failed because the log was cut off.
+    pub fn failed_reads(&self) -> u64 {
+        self.failed_reads.load(Ordering::SeqCst)
     }
 
     fn change(&self, plan: Plan) {
@@ -255,7 +262,9 @@ impl CaptureLog for FaultyLog {
     }
 
     async fn read(&self, sequences: &[Sequence]) -> PortResult<Vec<Option<Message>>> {
-        self.reach(self.inner.read(sequences)).await
+        let read = self.reach(self.inner.read(sequences)).await;
+        self.failed_reads.fetch_add(u64::from(read.is_err()), Ordering::SeqCst);
+        read
     }
 
     async fn scan(

@@ -238,9 +238,11 @@ impl Exchange {
         self.progress_us.load(Relaxed)
     }
 
-    /// Notes that the request has passed whole.
+    /// Notes that the request has passed whole, if that was not known before.
     pub(crate) fn request_done(&self) {
-        self.request_done_us.store(self.now_us(), Relaxed);
+        if self.request_done_us().is_none() {
+            self.request_done_us.store(self.now_us(), Relaxed);
+        }
     }
 
     /// When the request had passed whole, if it has.

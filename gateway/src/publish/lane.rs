@@ -2,16 +2,15 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use verbatim_core::ports::CaptureLog;
 
+use super::backoff::Backoff;
 use crate::health::Gauges;
 
 /// So many appends are under way at once.
 const APPENDS: usize = 4;
-const BACKOFF: Duration = Duration::from_millis(50);
-const BACKOFF_AT_MOST: Duration = Duration::from_secs(1);
 
 /// Names a lane.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,15 +26,10 @@ pub(super) struct Lane {
     name: LaneName,
     store: Arc<dyn CaptureLog>,
     in_flight: usize,
-    down: Option<Down>,
+    down: Option<Backoff>,
     gauges: Arc<Gauges>,
     /// More than this must not be in the spool.
     max_bytes: u64,
-}
-
-struct Down {
-    retry_at: Instant,
-    backoff: Duration,
 }
 
 impl Lane {
@@ -64,13 +58,26 @@ impl Lane {
         }
         match &self.down {
             None => self.in_flight < APPENDS,
-            Some(down) => self.in_flight == 0 && now >= down.retry_at,
+            Some(down) => self.in_flight == 0 && down.is_over(now),
         }
     }
 
     /// An append begins.
     pub(super) const fn begun(&mut self) {
         self.in_flight += 1;
+    }
+
+    /// Where the lane is down, an exchange is about to try it; the others, which have another way, need not wait for
+    /// how that one fares.
+    pub(super) fn probed(&mut self, now: Instant) {
+        if let Some(down) = &mut self.down {
+            down.tried(now);
+        }
+    }
+
+    /// What was to be appended could not be had: that says nothing of the lane.
+    pub(super) const fn untried(&mut self) {
+        self.in_flight -= 1;
     }
 
     /// An append is over.
@@ -81,8 +88,7 @@ impl Lane {
                 tracing::info!(lane = ?self.name, "messages are taken again");
             }
         } else {
-            let backoff = self.down.as_ref().map_or(BACKOFF, |down| (down.backoff * 2).min(BACKOFF_AT_MOST));
-            self.down = Some(Down { retry_at: now + backoff, backoff });
+            self.down = Some(Backoff::after(self.down, now));
         }
         let flag = match self.name {
             LaneName::Log => &self.gauges.log_down,

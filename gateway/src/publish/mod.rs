@@ -1,6 +1,8 @@
 //! Behind the queue: turns an exchange's events into messages of the capture log, and gets these into the log, or
 //! else into the spool.
 
+mod backoff;
+mod choice;
 mod closing;
 mod lane;
 mod leg_buffer;

@@ -3,12 +3,21 @@
 use std::time::Duration;
 
 use tokio::time::timeout;
-use verbatim_core::ports::{CaptureLog, Message, PortError, PortResult, Sequence};
+use verbatim_core::ports::{CaptureLog, Message, PortError, Sequence};
 use verbatim_proto::decode;
 use verbatim_proto::v1::envelope::Message as Body;
 
 /// So many messages are taken at once; each can have half a megabyte.
 const SOME: usize = 16;
+
+/// Why an exchange could not be taken to the log.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum NotReturned {
+    #[error("the spool could not be read: {0}")]
+    Spool(PortError),
+    #[error("the log did not take it: {0}")]
+    Log(PortError),
+}
 
 /// Sends the spooled messages to the log; gives where they stand there. On an error some may stand there already:
 /// sent again they do no harm.
@@ -18,12 +27,13 @@ pub(super) async fn bring_back(
     gateway: &str,
     stored: Vec<Sequence>,
     wait: Duration,
-) -> PortResult<Vec<Sequence>> {
+) -> Result<Vec<Sequence>, NotReturned> {
     let mut sequences = Vec::with_capacity(stored.len());
     for some in stored.chunks(SOME) {
         let messages: Vec<Message> = spool
             .read(some)
-            .await?
+            .await
+            .map_err(NotReturned::Spool)?
             .into_iter()
             .flatten()
             .filter(|message| !is_carry(message))
@@ -33,9 +43,9 @@ pub(super) async fn bring_back(
             continue;
         }
         let appended = timeout(wait, log.append(messages)).await;
-        let appended = appended.map_err(|_| PortError::transient("append", "not confirmed in time"))?;
-        for result in appended {
-            sequences.push(result?);
+        let silent = |_| NotReturned::Log(PortError::transient("append", "not confirmed in time"));
+        for result in appended.map_err(silent)? {
+            sequences.push(result.map_err(NotReturned::Log)?);
         }
     }
     Ok(sequences)

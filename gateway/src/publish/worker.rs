@@ -14,9 +14,11 @@ use verbatim_core::model::ExchangeId;
 use verbatim_core::ports::{CaptureLog, Message, PortError, PortResult, Sequence};
 
 use super::LaneName;
+use super::backoff::Backoff;
+use super::choice::{Choice, choose};
 use super::lane::Lane;
 use super::machine::{FLUSH_AFTER, Machine, Outgoing};
-use super::return_path::bring_back;
+use super::return_path::{NotReturned, bring_back};
 use crate::capture::{Event, Queue, Queued, Stage};
 use crate::health::Gauges;
 use crate::metrics::CallMetrics;
@@ -72,6 +74,8 @@ struct Tracked {
     machine: Machine,
     is_ready: bool,
     is_timed: bool,
+    /// It could not be taken out of the spool; another try waits for this.
+    stays: Option<Backoff>,
 }
 
 type Batch = Vec<(ExchangeId, Outgoing)>;
@@ -85,15 +89,7 @@ struct Appended {
 /// What was under way and is done now.
 enum Done {
     Appended(Appended),
-    BroughtBack(ExchangeId, PortResult<Vec<Sequence>>),
-}
-
-/// What to do with an exchange that has something to send.
-enum Choice {
-    Send(LaneName),
-    /// The spool has no room for the rest of it, and the log has: to take to the log what the spool holds of it.
-    BringBack,
-    Wait,
+    BroughtBack(ExchangeId, Result<Vec<Sequence>, NotReturned>),
 }
 
 impl Publisher {
@@ -173,7 +169,7 @@ impl Publisher {
             if let Event::Start(facts) = event {
                 let (gateway, keys) = (Arc::clone(&self.config.gateway), Arc::clone(&self.config.body_keys));
                 let machine = Machine::new(exchange, gateway, keys, facts);
-                self.machines.insert(id, Tracked { machine, is_ready: false, is_timed: false });
+                self.machines.insert(id, Tracked { machine, is_ready: false, is_timed: false, stays: None });
             } else if let Some(tracked) = self.machines.get_mut(&id) {
                 tracked.machine.event(event, now);
             }
@@ -233,6 +229,10 @@ impl Publisher {
                     self.ready.push_back(id);
                     continue;
                 }
+                Choice::BringBack if tracked.stays.is_some_and(|stays| !stays.is_over(now)) => {
+                    self.ready.push_back(id);
+                    continue;
+                }
                 Choice::BringBack => {
                     tracked.is_ready = false;
                     let stored = tracked.machine.leave_spool();
@@ -241,6 +241,9 @@ impl Publisher {
                 }
             };
             tracked.is_ready = false;
+            if lane == LaneName::Log && self.spool.as_ref().is_some_and(|spool| spool.has_room(now)) {
+                self.log.probed(now);
+            }
             if lane != tracked.machine.lane() || tracked.machine.is_failed() {
                 tracked.machine.resume(lane);
                 if lane == LaneName::Log {
@@ -311,16 +314,22 @@ impl Publisher {
             Done::Appended(appended) => self.settle(appended),
             Done::BroughtBack(id, result) => {
                 let now = Instant::now();
-                self.log.ended(result.is_ok(), now);
+                match &result {
+                    Ok(_) | Err(NotReturned::Log(PortError::Permanent(_))) => self.log.ended(true, now),
+                    Err(NotReturned::Log(_)) => self.log.ended(false, now),
+                    Err(NotReturned::Spool(_)) => self.log.untried(),
+                }
                 let Some(tracked) = self.machines.get_mut(&id) else { return };
                 match result {
                     Ok(sequences) => {
                         tracked.machine.brought_back(sequences);
+                        tracked.stays = None;
                         self.config.spool_index.forget(id);
                     }
                     Err(error) => {
                         tracing::debug!(exchange = %id, %error, "what the spool holds could not be taken to the log");
                         tracked.machine.stays_in_spool();
+                        tracked.stays = Some(Backoff::after(tracked.stays, now));
                     }
                 }
                 self.look_at(id, now);
@@ -409,30 +418,6 @@ impl Publisher {
                 exchanges,
                 "stopped before all records were stored: log and spool did not take them"
             );
-        }
-    }
-}
-
-/// Where an exchange goes on.
-fn choose(log: &Lane, spool: Option<&Lane>, machine: &Machine, pressed: bool, now: Instant) -> Choice {
-    let spool_takes = spool.is_some_and(|spool| spool.has_room(now));
-    let settled = machine.in_flight() == 0;
-    match machine.lane() {
-        LaneName::Log => {
-            if log.has_room(now) && (log.is_up() || !spool_takes) && !(machine.is_failed() && spool_takes) {
-                return Choice::Send(LaneName::Log);
-            }
-            let give_up = machine.is_failed() || !log.is_up() || pressed;
-            if settled && spool_takes && give_up { Choice::Send(LaneName::Spool) } else { Choice::Wait }
-        }
-        LaneName::Spool if spool_takes => Choice::Send(LaneName::Spool),
-        LaneName::Spool => {
-            let spool_up = spool.is_some_and(Lane::is_up);
-            match settled && !spool_up && log.has_room(now) {
-                false => Choice::Wait,
-                true if machine.has_stored() => Choice::BringBack,
-                true => Choice::Send(LaneName::Log),
-            }
         }
     }
 }

@@ -35,6 +35,8 @@ pub(crate) struct RelayedBody {
     timers: Timers,
     in_flight: InFlight,
     state: State,
+    /// Behind so many bytes hyper asks for no more: an HTTP/1 caller then has what was announced.
+    ends_at: Option<u64>,
     /// Where the framing does not show that an answer was cut, the connection has to.
     on_cut: OnCut,
     durable_within: Duration,
@@ -91,7 +93,19 @@ impl RelayedBody {
         durable_within: Duration,
     ) -> Self {
         let tee = Tee::new(Arc::clone(call.exchange()), Leg::ClientResponse);
-        Self { upstream, tee, call, timers, in_flight, state: State::Passing, on_cut, durable_within }
+        // On HTTP/2, where no connection may be reset, hyper asks to the very end, and trailers may come.
+        let ends_at = upstream.size_hint().exact().filter(|_| on_cut.may_reset);
+        Self {
+            upstream,
+            tee,
+            call,
+            timers,
+            in_flight,
+            state: State::Passing,
+            ends_at,
+            on_cut,
+            durable_within,
+        }
     }
 
     /// Ends a call whose answer has no body.
@@ -103,7 +117,13 @@ impl RelayedBody {
 
     /// Whether nothing follows the head.
     pub(crate) fn is_empty(&self) -> bool {
-        self.upstream.is_end_stream()
+        self.is_through()
+    }
+
+    /// Whether the last of it has passed. An HTTP/2 provider may say so only behind the last byte, when hyper asks
+    /// no more.
+    fn is_through(&self) -> bool {
+        self.upstream.is_end_stream() || self.ends_at == Some(self.tee.offset())
     }
 
     pub(crate) const fn call(&self) -> &Call {
@@ -139,7 +159,10 @@ impl RelayedBody {
                         Err(frame) => {
                             if let Ok(trailers) = frame.into_trailers() {
                                 self.call.trailers(&trailers, self.in_flight.redactor());
-                                return Poll::Ready(Some(Ok(Frame::trailers(trailers))));
+                                // They are the last frame, and hyper asks no more behind them.
+                                if let Some(last) = self.finish(Some(Frame::trailers(trailers))) {
+                                    return Poll::Ready(Some(Ok(last)));
+                                }
                             }
                             continue;
                         }
@@ -164,8 +187,7 @@ impl RelayedBody {
             if self.tee.offset() == chunk.len() as u64 {
                 self.call.first_byte();
             }
-            // hyper asks no more once the announced length has passed.
-            if self.upstream.is_end_stream() {
+            if self.is_through() {
                 let frame = self.finish(Some(Frame::data(chunk)));
                 match frame {
                     Some(frame) => return Poll::Ready(Some(Ok(frame))),

@@ -137,7 +137,7 @@ impl Relay {
         in_flight: InFlight,
         [sent_us, head_us]: [u64; 2],
     ) -> Response<AnswerBody> {
-        let Admitted { mut call, provider, uri, version, peer, .. } = admitted;
+        let Admitted { mut call, provider, uri, method, version, peer, .. } = admitted;
         let (mut head, upstream) = response.into_parts();
         let status = head.status.as_u16();
         let relay_us = self.answered(&mut call, &provider, &uri, status, [sent_us, head_us]);
@@ -150,7 +150,8 @@ impl Relay {
             must_reset: version < Version::HTTP_11 && !head.headers.contains_key(CONTENT_LENGTH),
         };
         let mut body = RelayedBody::new(upstream, call, timers, in_flight, on_cut, self.durable_within());
-        if body.is_empty() {
+        let no_body = matches!(head.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+        if body.is_empty() || no_body || method == Method::HEAD {
             body.end_empty();
             // Where nothing follows, the head is the end that waits for the record.
             if body.call().exchange().is_required() && !durable(body.call(), self.durable_within()).await {

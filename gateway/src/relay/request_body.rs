@@ -16,14 +16,18 @@ pub(crate) struct RequestBody {
     incoming: Option<Incoming>,
     tee: Tee,
     scan: Option<Box<Scan>>,
+    /// What its head announced.
+    length: Option<u64>,
 }
 
 impl RequestBody {
     /// A body that is recorded; with `scan`, it is JSON.
     pub(crate) fn new(incoming: Incoming, exchange: std::sync::Arc<Exchange>, scan: bool) -> Self {
         let scan = (scan && !incoming.is_end_stream()).then(Box::default);
-        let mut body = Self { incoming: Some(incoming), tee: Tee::new(exchange, Leg::ClientRequest), scan };
-        if body.is_end_stream() {
+        let length = incoming.size_hint().exact();
+        let tee = Tee::new(exchange, Leg::ClientRequest);
+        let mut body = Self { incoming: Some(incoming), tee, scan, length };
+        if body.is_through() {
             body.finished();
         }
         body
@@ -32,7 +36,13 @@ impl RequestBody {
     /// No body.
     pub(crate) fn empty(exchange: std::sync::Arc<Exchange>) -> Self {
         exchange.request_done();
-        Self { incoming: None, tee: Tee::new(exchange, Leg::ClientRequest), scan: None }
+        Self { incoming: None, tee: Tee::new(exchange, Leg::ClientRequest), scan: None, length: None }
+    }
+
+    /// Whether the last byte has passed. An HTTP/2 caller may end its request only behind it, when an HTTP/1
+    /// connection to a provider asks no more.
+    fn is_through(&self) -> bool {
+        self.is_end_stream() || self.length == Some(self.tee.offset())
     }
 
     fn finished(&mut self) {
@@ -82,12 +92,16 @@ impl Body for RequestBody {
                     this.look_at(&chunk);
                     ready!(this.tee.poll_pass(cx, chunk))
                 }
-                Err(trailers) => return Poll::Ready(Some(Ok(trailers))),
+                Err(trailers) => {
+                    // hyper asks no more behind them.
+                    this.finished();
+                    return Poll::Ready(Some(Ok(trailers)));
+                }
             }
         };
         // The answer may end, and with it the exchange, before hyper asks for more of this.
         this.tee.flush();
-        if this.is_end_stream() {
+        if this.is_through() {
             this.finished();
         }
         Poll::Ready(Some(Ok(Frame::data(chunk))))

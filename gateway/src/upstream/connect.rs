@@ -13,7 +13,8 @@ use tower_service::Service;
 
 use super::Origin;
 
-pub(super) type Io = MaybeHttpsStream<TokioIo<TcpStream>>;
+/// A connection as it comes, TLS and all.
+pub(crate) type Io = MaybeHttpsStream<TokioIo<TcpStream>>;
 
 /// A new connection.
 pub(super) struct Connected {

@@ -15,13 +15,14 @@ use std::time::Duration;
 use http::uri::{Authority, Scheme};
 use http::{Request, Uri};
 use hyper::body::Incoming;
+use hyper::client::conn::http2;
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
 pub(crate) use answer::UpstreamBody;
 pub(crate) use failure::{Failure, chain, is_reset};
 
-use self::connect::{Connected, Connector};
+use self::connect::{Connected, Connector, Io};
 use self::driver::{Driver, NotAnswered};
 use self::pool::Pool;
 use crate::relay::RequestBody;
@@ -42,7 +43,8 @@ pub(crate) struct Origin {
 }
 
 impl Origin {
-    fn of(uri: &Uri) -> Option<Self> {
+    /// Where a URI's provider is; nothing where it names no host.
+    pub(crate) fn of(uri: &Uri) -> Option<Self> {
         Some(Self { scheme: uri.scheme()?.clone(), authority: uri.authority()?.clone() })
     }
 }
@@ -50,7 +52,7 @@ impl Origin {
 /// A connection that can take a call.
 enum Channel {
     Http1(Box<Driver>),
-    Http2(hyper::client::conn::http2::SendRequest<RequestBody>),
+    Http2(http2::SendRequest<RequestBody>),
 }
 
 impl Upstream {
@@ -116,19 +118,24 @@ impl Upstream {
         if !http2 {
             return Ok(Channel::Http1(Driver::open(io).await.map_err(Failure::Call)?));
         }
+        Ok(Channel::Http2(self.share(origin, io).await.map_err(Failure::Call)?))
+    }
+
+    /// Makes an HTTP/2 connection out of `io`, for this call and those that come.
+    pub(crate) async fn share(
+        &self,
+        origin: &Origin,
+        io: Io,
+    ) -> Result<http2::SendRequest<RequestBody>, hyper::Error> {
         let executor = TrackedExecutor(self.tasks.clone());
-        let (sender, connection) = hyper::client::conn::http2::Builder::new(executor)
-            .adaptive_window(true)
-            .handshake(io)
-            .await
-            .map_err(Failure::Call)?;
+        let (sender, connection) = http2::Builder::new(executor).adaptive_window(true).handshake(io).await?;
         self.pool.share(origin.clone(), sender.clone());
         self.tasks.spawn(async move {
             if let Err(error) = connection.await {
                 tracing::debug!(%error, "an HTTP/2 connection to a provider ended");
             }
         });
-        Ok(Channel::Http2(sender))
+        Ok(sender)
     }
 
     async fn io(&self, origin: &Origin, http1_only: bool) -> Result<Connected, Failure> {

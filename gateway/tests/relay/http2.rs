@@ -1,11 +1,13 @@
 //! HTTP/2 without TLS on the caller's side.
 
 use std::convert::Infallible;
+use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::stream;
 use http::{Method, Request, StatusCode, Version};
-use http_body::Body;
-use http_body_util::{BodyExt, Full};
+use http_body::{Body, Frame};
+use http_body_util::{BodyExt, Full, StreamBody};
 use hyper::client::conn::http2::{Builder, SendRequest};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::TcpStream;
@@ -101,6 +103,21 @@ async fn a_call_that_breaks_off_leaves_the_others_alone() {
         ("whole", Outcome::Completed),
     ];
     assert_eq!(outcomes, expected.map(|(id, outcome)| (id.to_owned(), outcome)));
+}
+
+#[tokio::test]
+async fn a_request_has_passed_with_its_announced_length() {
+    let rig = Rig::with(|config| config.timeouts.first_byte = Duration::from_millis(150)).await;
+    let mut tasks = JoinSet::new();
+    let mut sender = connect(&rig, &mut tasks).await;
+    // Such a body says only behind its last frame that this was the last.
+    let body = StreamBody::new(stream::iter([Ok(Frame::data(Bytes::from(STREAM)))]));
+    let request = request("late", "hang=head").map(|_| body);
+    let (mut head, body) = request.into_parts();
+    head.headers.insert("content-length", STREAM.len().into());
+    let answer = soon(sender.send_request(Request::from_parts(head, body))).await.unwrap();
+    assert_eq!(answer.status(), StatusCode::GATEWAY_TIMEOUT);
+    assert!(rig.record().await.end.error.unwrap().contains("(first_byte)"));
 }
 
 #[tokio::test]

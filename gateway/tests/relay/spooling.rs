@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use verbatim_core::model::Outcome;
 use verbatim_core::ports::{CaptureLog, Liveness, Message, MessageKind};
@@ -271,6 +271,63 @@ async fn a_spool_that_is_at_its_limit_is_left_alone() {
     until(|| distinct(&rig).len() == 20).await;
     assert_eq!(rig.health.snapshot().lost_bytes, 0);
     rig.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_log_that_is_back_is_used_again_though_the_spool_takes_messages() {
+    let rig = rig().await;
+    rig.log.faulty.cut_off();
+    calls(&rig, 3).await;
+    until(|| spooled(&rig) == 3).await;
+    rig.log.faulty.recover();
+    until(|| spooled(&rig) == 0).await;
+    let mut made = 3;
+    while !rig.health.snapshot().log_up {
+        calls(&rig, 1).await;
+        made += 1;
+        until(|| distinct(&rig).len() == made).await;
+    }
+    until(|| spooled(&rig) == 0).await;
+    let written = rig.spool.as_ref().unwrap().faulty.written();
+    calls(&rig, 3).await;
+    until(|| distinct(&rig).len() == made + 3).await;
+    assert_eq!(rig.spool.as_ref().unwrap().faulty.written(), written);
+}
+
+#[tokio::test]
+async fn a_spool_that_can_not_be_read_is_not_held_against_the_log() {
+    let rig = rig().await;
+    rig.log.faulty.cut_off();
+    let mut connection = Connection::open(rig.address).await;
+    let headers = [("x-mock", "chunks=60; chunk-delay=20ms; flush"), ("x-mock-id", "s")];
+    connection.send(head("POST", "/v1/chat/completions", &headers, Some(STREAM.len()))).await;
+    connection.send(STREAM).await;
+    let spool = rig.spool.as_ref().unwrap();
+    until(|| spool.memory.messages().iter().any(|(_, message)| message.kind == MessageKind::Part)).await;
+    rig.log.faulty.recover();
+    let mut made = 0;
+    while !rig.health.snapshot().log_up {
+        calls(&rig, 1).await;
+        made += 1;
+        until(|| distinct(&rig).len() == made).await;
+    }
+    // Now what it holds of the stream can neither be added to nor taken out.
+    spool.faulty.cut_off();
+    let began = Instant::now();
+    let answer = connection.receive("POST").await;
+    until(|| {
+        assert!(rig.health.snapshot().log_up, "the log took all it was given");
+        spool.faulty.failed_reads() >= 4
+    })
+    .await;
+    // 50, 100 and 200 ms.
+    assert!(began.elapsed() >= Duration::from_millis(300), "tried too often: {:?}", began.elapsed());
+    calls(&rig, 1).await;
+    until(|| distinct(&rig).len() == made + 1).await;
+    spool.faulty.recover();
+    until(|| distinct(&rig).len() == made + 2).await;
+    let stream = distinct(&rig).into_iter().find(|record| record.response == answer.body).unwrap();
+    assert_eq!((stream.outcome(), stream.lost()), (Outcome::Completed, 0));
 }
 
 #[tokio::test]
