@@ -12,6 +12,7 @@ mod price;
 mod record;
 mod retention;
 mod settle;
+mod sources;
 mod watch;
 
 use std::sync::Arc;
