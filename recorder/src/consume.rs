@@ -7,7 +7,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use verbatim_core::model::{Exchange, Integrity, Outcome, Rank};
+use verbatim_core::model::{Exchange, Integrity, Outcome};
 use verbatim_core::ports::{
     Commit, Committed, Consumer, DeadLetter, Delivery, PortError, PortResult, PullLimit, Sequence,
 };
@@ -16,6 +16,7 @@ use verbatim_proto::{decode, delta_decode};
 
 use crate::assemble::is_complete;
 use crate::collect::Collected;
+use crate::sources::{Spliced, read, splice};
 use crate::{Ports, RecorderConfig, record};
 
 /// How often an end is tried whose pieces can't all be found, before what can be saved is archived as damaged.
@@ -324,79 +325,13 @@ async fn collect(ports: &Ports, batch: Vec<Taken>) -> PortResult<Vec<(Collected,
         one.add(Message::End(taken.end));
         collected.push((one, taken.delivery));
     }
-    for (message, index) in read(ports, &manifests).await? {
+    for (message, index) in read(ports, &mut collected, &manifests).await? {
         if let Message::Part(part) = message {
             wanted.extend(delta_decode(&part.sequences).map(|sequence| (sequence, index)));
         }
     }
-    for (message, index) in read(ports, &wanted).await? {
+    for (message, index) in read(ports, &mut collected, &wanted).await? {
         collected[index].0.add(message);
     }
     Ok(collected)
-}
-
-/// The messages at these places that can be read; each with what it was asked for.
-async fn read(ports: &Ports, wanted: &[(Sequence, usize)]) -> PortResult<Vec<(Message, usize)>> {
-    if wanted.is_empty() {
-        return Ok(Vec::new());
-    }
-    let sequences: Vec<Sequence> = wanted.iter().map(|(sequence, _)| *sequence).collect();
-    let found = ports.log.read(&sequences).await?;
-    let mut messages = Vec::with_capacity(found.len());
-    for (message, (sequence, index)) in found.into_iter().zip(wanted) {
-        match message.map(|message| decode(message.payload)) {
-            Some(Ok(decoded)) => messages.push((decoded.message, *index)),
-            Some(Err(error)) => tracing::error!(sequence, %error, "a message of an exchange can't be read"),
-            None => {}
-        }
-    }
-    Ok(messages)
-}
-
-/// What the archive holds of an exchange whose pieces are not all in the log.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Spliced {
-    /// Nothing, or what was taken in.
-    Taken,
-    /// More than can be read ever again.
-    Unreadable,
-    /// A record that one with pieces missing would never replace.
-    Final,
-}
-
-/// Takes what the log no longer holds from the checkpoint in the archive. What can't be read of that is as good as not
-/// archived, and the record says so.
-pub(crate) async fn splice(ports: &Ports, one: &mut Collected) -> PortResult<Spliced> {
-    let ranks = ports.archive.ranks(&[one.id]).await?;
-    match ranks.first().copied().flatten() {
-        None => return Ok(Spliced::Taken),
-        Some(Rank::Damaged | Rank::Complete) => return Ok(Spliced::Final),
-        Some(Rank::Running | Rank::Incomplete) => {}
-    }
-    let Some(found) = readable(ports.archive.get(one.id).await, one)? else {
-        return Ok(Spliced::Unreadable);
-    };
-    let Some((exchange, heads)) = found else { return Ok(Spliced::Taken) };
-    let (mut bodies, mut spliced) = (Vec::new(), Spliced::Taken);
-    for info in &heads.legs {
-        match readable(ports.archive.body(one.id, info.leg).await, one)? {
-            Some(body) => bodies.extend(body),
-            None => spliced = Spliced::Unreadable,
-        }
-    }
-    one.add_archived(exchange, heads, bodies);
-    Ok(spliced)
-}
-
-/// What was read of the archive; `None`, and a note, where that will never be possible.
-fn readable<T>(read: PortResult<T>, one: &mut Collected) -> PortResult<Option<T>> {
-    match read {
-        Ok(read) => Ok(Some(read)),
-        Err(PortError::Permanent(why)) => {
-            tracing::warn!(exchange = %one.id, why, "what is archived of an exchange so far can't be read");
-            one.note(format!("what was archived before can't be read: {why}"));
-            Ok(None)
-        }
-        Err(error) => Err(error),
-    }
 }

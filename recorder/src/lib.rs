@@ -17,6 +17,7 @@ mod record;
 mod retention;
 mod said;
 mod settle;
+mod sources;
 mod watch;
 
 use std::sync::Arc;

@@ -11,7 +11,7 @@ use verbatim_core::ports::{
 use verbatim_proto::decode;
 
 use crate::collect::Collected;
-use crate::consume::splice;
+use crate::sources::splice;
 use crate::{Ports, RecorderConfig, record};
 
 /// Open exchanges looked at in one page.

@@ -289,7 +289,7 @@ impl Machine {
         let (response, response_charge) = self.response.cut(room);
         self.response.hash(&response);
         pieces.extend(response);
-        let part = Part { pieces, heads: std::mem::take(&mut self.heads), sequences: Vec::new() };
+        let part = Part { pieces, heads: std::mem::take(&mut self.heads), ..Default::default() };
         self.touch();
         self.outgoing(What::Part, Message::Part(part), request_charge + response_charge)
     }
@@ -387,8 +387,8 @@ impl Machine {
             LaneName::Spool => {
                 self.carried = std::mem::take(&mut self.sequences);
                 let carry = |chunk: &[Sequence]| {
-                    let sequences = verbatim_proto::delta_encode(chunk.iter().copied());
-                    let part = Part { sequences, ..Default::default() };
+                    let carried = verbatim_proto::delta_encode(chunk.iter().copied());
+                    let part = Part { carried, ..Default::default() };
                     self.outgoing(What::Carry, Message::Part(part), 0)
                 };
                 let carries: Vec<_> = self.carried.chunks(closing::SEQUENCES).map(carry).collect();

@@ -54,7 +54,7 @@ pub(super) async fn bring_back(
 /// Whether a message only names what the log holds already.
 fn is_carry(message: &Message) -> bool {
     decode(message.payload.clone()).is_ok_and(|decoded| match decoded.message {
-        Body::Part(part) => part.pieces.is_empty() && part.heads.is_empty(),
+        Body::Part(part) => !part.carried.is_empty(),
         Body::Start(_) | Body::End(_) => false,
     })
 }

@@ -28,7 +28,8 @@ pub(super) struct Plan {
 pub(super) enum Step {
     /// It goes to the log, in this form.
     Send(Message),
-    /// It only told what the log holds already: these.
+    /// It only told what the log holds already: these. None, where it is a manifest of a process that could not write
+    /// its end any more: what that names stands in the spool.
     Held(Vec<Sequence>),
     /// Nothing is left of it.
     Missing,
@@ -74,7 +75,7 @@ impl Plan {
             && part.pieces.is_empty()
             && part.heads.is_empty()
         {
-            return Step::Held(delta_decode(&part.sequences).collect());
+            return Step::Held(delta_decode(&part.carried).collect());
         }
         // From now on this process answers for it: the one that wrote it may be gone.
         let payload = encode(self.id, gateway, decoded.message);

@@ -361,4 +361,39 @@ mod tests {
         offsets.dedup();
         assert_eq!(offsets.len(), count);
     }
+
+    #[tokio::test]
+    async fn an_end_for_a_process_that_died_behind_its_manifests_names_messages_of_the_exchange_alone() {
+        let memory = || Arc::new(MemoryLog::new(Duration::from_secs(60)));
+        let (log_memory, spool_memory) = (memory(), memory());
+        let log = Arc::new(FaultyLog::new(Arc::clone(&log_memory) as _));
+        let spool = Arc::new(FaultyLog::new(Arc::clone(&spool_memory) as _));
+        let (id, other) = (ExchangeId::mint(), ExchangeId::mint());
+        let message = |gateway: &str, exchange, kind, body| Message {
+            kind,
+            gateway: gateway.to_owned(),
+            exchange,
+            payload: encode(exchange, "before", body),
+        };
+        let start = || Body::Start(Start::default());
+        let part = |part| Body::Part(part);
+        // Where the spool's messages stand there, others stand in the log.
+        let mut before = vec![message("before", id, MessageKind::Start, start())];
+        before.extend((0..5).map(|_| message("before", other, MessageKind::Start, start())));
+        assert!(log.append(before).await.iter().all(Result::is_ok));
+        let carry = Part { carried: delta_encode([1]), ..Default::default() };
+        let piece = Part { pieces: vec![Piece::default()], ..Default::default() };
+        let manifest = Part { sequences: delta_encode([2, 3]), ..Default::default() };
+        let parts = [carry, piece.clone(), piece, manifest];
+        let spooled = parts.map(|one| message(SPOOLED, id, MessageKind::Part, part(one)));
+        assert!(spool.append(spooled.to_vec()).await.iter().all(Result::is_ok));
+
+        let mut next = replayer("next", &log, &spool);
+        next.take_stock().await.unwrap();
+        next.round().await.unwrap();
+        let (_, end) = log_memory.messages().pop().unwrap();
+        let Body::End(end) = decode(end.payload).unwrap().message else { panic!("an end") };
+        let named: Vec<_> = delta_decode(&end.sequences).collect();
+        assert_eq!(named, [1, 7, 8], "its start, and its parts behind those of others");
+    }
 }

@@ -141,3 +141,19 @@ async fn an_exchange_is_counted_once_however_often_the_archive_fails_and_its_end
     assert_eq!(counters.sum("verbatim_exchanges_total"), 1);
     bed.stop().await;
 }
+
+#[tokio::test]
+async fn an_end_that_names_messages_of_another_exchange_takes_nothing_from_them() {
+    let mut bed = Bed::new().await;
+    let (id, other) = (ExchangeId::mint(), ExchangeId::mint());
+    let foreign = [bed.append(start(other, "")).await, bed.append(part(other, 0, ANSWER)).await];
+    let own = [bed.append(start(id, REQUEST)).await, bed.append(part(id, 0, &ANSWER[..50])).await];
+    bed.append(end(id, &[foreign, own].concat(), false)).await;
+    bed.start();
+    bed.wait_for_rank(id, Rank::Damaged).await;
+    let (_, heads) = bed.archive.get(id).await.unwrap().unwrap();
+    assert!(heads.notes.iter().any(|note| note.contains("of another exchange")), "{:?}", heads.notes);
+    assert_eq!(body(&bed.archive, id, Leg::ClientRequest).await, REQUEST);
+    assert_eq!(body(&bed.archive, id, Leg::ClientResponse).await, &ANSWER[..50]);
+    bed.stop().await;
+}

@@ -226,7 +226,8 @@ impl Bench {
                 }
                 Message::Part(part) => {
                     part.pieces.iter().cloned().for_each(&mut add);
-                    names.extend(delta_decode(&part.sequences).map(|sequence| (0, sequence)));
+                    assert!(part.sequences.is_empty(), "a manifest is named as one");
+                    names.extend(delta_decode(&part.carried).map(|sequence| (0, sequence)));
                 }
                 Message::End(_) => panic!("an end names no end"),
             }
