@@ -127,7 +127,7 @@ async fn a_caller_that_makes_no_room_for_its_answer_is_let_go_and_the_others_are
     let mut client = Builder::new(TokioExecutor::new());
     client.initial_stream_window_size(1024);
     let mut sender = connect_as(&rig, &mut tasks, &client).await;
-    let stalled = Request::get("http://relay.example/plain/raw/8000000").body(Full::default()).unwrap();
+    let stalled = Request::get("http://localhost/plain/raw/8000000").body(Full::default()).unwrap();
     let stalled = sender.send_request(stalled).await.unwrap();
     let record = rig.record().await;
     assert_eq!(record.outcome(), Outcome::TimedOut);
@@ -146,7 +146,7 @@ async fn what_is_still_to_be_sent_of_an_answer_is_sent_before_the_gateway_stops(
     let mut client = Builder::new(TokioExecutor::new());
     client.initial_stream_window_size(1024);
     let mut sender = connect_as(&rig, &mut tasks, &client).await;
-    let request = Request::get("http://relay.example/plain/raw/3000").body(Full::default()).unwrap();
+    let request = Request::get("http://localhost/plain/raw/3000").body(Full::default()).unwrap();
     let answer = sender.send_request(request).await.unwrap();
     // The call is over; but its caller has made room for a third of the answer.
     until(|| rig.health.snapshot().in_flight == 0).await;
