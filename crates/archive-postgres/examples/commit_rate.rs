@@ -88,7 +88,7 @@ async fn lists(server: &PostgresServer, records: u32) -> Outcome {
     server.sql(&name, "VACUUM ANALYZE");
     let health = archive.health().await?;
     println!("{records} records, {} MB, {} outbox entries", health.bytes >> 20, health.outbox);
-    print!("{}", measure::lists(&archive, now, records).await?);
+    measure::lists(&archive, now, records, |line| println!("{line}")).await?;
     archive.close().await;
     Ok(())
 }

@@ -80,7 +80,8 @@ CREATE INDEX exchange_model_served ON exchange (lower(left(model_served, 256)), 
 CREATE INDEX exchange_app ON exchange (lower(left(app, 256)), id) WHERE app IS NOT NULL;
 CREATE INDEX exchange_project ON exchange (lower(left(project, 256)), id) WHERE project IS NOT NULL;
 CREATE INDEX exchange_key ON exchange (lower(left(key, 256)), id) WHERE key IS NOT NULL;
-CREATE INDEX exchange_troubled ON exchange (id) WHERE outcome <> 1 OR status >= 400 OR error IS NOT NULL;
+CREATE INDEX exchange_troubled ON exchange (id) INCLUDE (outcome, status)
+WHERE outcome <> 1 OR status >= 400 OR error IS NOT NULL;
 CREATE INDEX exchange_tags ON exchange (id) WHERE tags IS NOT NULL;
 
 -- Records whose id does not tell when they were made: kept, found by id, never listed or counted.

@@ -1,17 +1,25 @@
--- The order of columns is what `rollup::read` expects, then start, provider, model, outcome, taken.
+-- The order of columns is what `rollup::read` expects, then start, provider, model, outcome, taken. OFFSET 0 keeps each
+-- run a range of the index: joined by their spans alone, thousands of runs would each look at every sum.
 WITH run AS MATERIALIZED (
     SELECT span, start, stop
     FROM unnest($1::integer[], $2::bigint[], $3::bigint[]) AS r (span, start, stop)
 )
 
 SELECT
-    r.calls, r.duration_us, r.input_tokens, r.output_tokens, r.cache_read_tokens, r.cost_micros, r.estimated,
-    r.lost_bytes, r.durations, r.first_tokens, r.start, r.provider, r.model, r.outcome, false AS taken
+    s.calls, s.duration_us, s.input_tokens, s.output_tokens, s.cache_read_tokens, s.cost_micros, s.estimated,
+    s.lost_bytes, s.durations, s.first_tokens, s.start, s.provider, s.model, s.outcome, false AS taken
 FROM run
-JOIN rollup AS r ON r.span = run.span AND r.start >= run.start AND r.start < run.stop
-WHERE
-    ($4::text IS NULL OR r.provider = $4)
-    AND ($5::text IS NULL OR r.model = $5)
+CROSS JOIN LATERAL (
+    SELECT r.*
+    FROM rollup AS r
+    WHERE
+        r.span = run.span
+        AND r.start >= run.start
+        AND r.start < run.stop
+        AND ($4::text IS NULL OR r.provider = $4)
+        AND ($5::text IS NULL OR r.model = $5)
+    OFFSET 0
+) AS s
 UNION ALL
 SELECT
     d.calls, d.duration_us, d.input_tokens, d.output_tokens, d.cache_read_tokens, d.cost_micros, d.estimated,

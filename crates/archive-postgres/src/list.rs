@@ -18,6 +18,9 @@ use crate::records::find::get_many;
 use crate::records::totals;
 use crate::tombstone::Tombstone;
 
+#[cfg(test)]
+mod plans;
+
 /// Most days in one statement.
 const WIDEST: usize = 64;
 /// Nobody reads a longer page.

@@ -1,6 +1,5 @@
 //! How long pages, counts and sums of an archive take over many records: what every adapter's measurement asks.
 
-use std::fmt::Write;
 use std::time::{Duration, Instant};
 
 use verbatim_core::model::query::{Condition, Field, Filter, Pattern};
@@ -91,15 +90,20 @@ pub fn questions(now: Timestamp) -> Vec<(&'static str, Vec<Filter>)> {
     ]
 }
 
-/// Asks all of it of an archive that was filled at `now`, and tells how long each took.
+/// Asks all of it of an archive that was filled at `now`, and tells line by line how long each took.
 ///
 /// # Errors
 /// Those of the archive.
-pub async fn lists(archive: &dyn Archive, now: Timestamp, records: u32) -> PortResult<String> {
-    let mut report = format!(
-        "{:20} {:>10} {:>10} {:>10} {:>10} {:>8}\n",
+pub async fn lists(
+    archive: &dyn Archive,
+    now: Timestamp,
+    records: u32,
+    mut tell: impl FnMut(&str),
+) -> PortResult<()> {
+    tell(&format!(
+        "{:20} {:>10} {:>10} {:>10} {:>10} {:>8}",
         "", "page p50", "page p95", "from half", "count", "found"
-    );
+    ));
     let ms = |time: Duration| format!("{:.1} ms", time.as_secs_f64() * 1e3);
     let middle = ExchangeId::lowest_at(now.minus(Duration::from_secs(DAYS * 43_200)));
     for (name, filters) in questions(now) {
@@ -118,12 +122,12 @@ pub async fn lists(archive: &dyn Archive, now: Timestamp, records: u32) -> PortR
         let found = archive.count(&filters, 10_000).await?;
         let (p50, p95) = (ms(times[ROUNDS / 2]), ms(times[ROUNDS * 95 / 100 - 1]));
         let count = ms(began.elapsed());
-        let _ = writeln!(report, "{name:20} {p50:>10} {p95:>10} {half:>10} {count:>10} {found:8}");
+        tell(&format!("{name:20} {p50:>10} {p95:>10} {half:>10} {count:>10} {found:8}"));
     }
     let began = Instant::now();
     let skip = u64::from(records) / 2;
     archive.list(ListRequest { skip, limit: 20, ..ListRequest::default() }).await?;
-    let _ = writeln!(report, "a numbered page in the middle {:.1?}", began.elapsed());
+    tell(&format!("a numbered page in the middle {:.1?}", began.elapsed()));
     for (name, hours, step) in
         [("a day by minutes", 24, 60), ("30 days by hours", 720, 3600), ("10 years by days", 87_600, 86_400)]
     {
@@ -131,10 +135,10 @@ pub async fn lists(archive: &dyn Archive, now: Timestamp, records: u32) -> PortR
         let request = StatsRequest { range, step: Duration::from_secs(step), model: None, provider: None };
         let began = Instant::now();
         let calls = archive.stats(request).await?.totals.calls;
-        let _ = writeln!(report, "sums over {name} {:.1?} ({calls} calls)", began.elapsed());
+        tell(&format!("sums over {name} {:.1?} ({calls} calls)", began.elapsed()));
     }
     let began = Instant::now();
     archive.health().await?;
-    let _ = writeln!(report, "health {:.1?}", began.elapsed());
-    Ok(report)
+    tell(&format!("health {:.1?}", began.elapsed()));
+    Ok(())
 }

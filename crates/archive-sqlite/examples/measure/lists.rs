@@ -15,6 +15,6 @@ pub(crate) async fn run(records: usize) -> Result<(), Box<dyn std::error::Error>
     measure::fill(&archive, now, records).await?;
     let entries = archive.health().await?.outbox;
     println!("{records} records, {} MB, {entries} outbox entries", directory_bytes(directory.path()) >> 20);
-    print!("{}", measure::lists(&archive, now, records).await?);
+    measure::lists(&archive, now, records, |line| println!("{line}")).await?;
     Ok(())
 }
