@@ -138,7 +138,7 @@ async fn a_copy_is_for_its_owner_alone_in_a_directory_that_was_there_before_too(
     let backup = output(place.path(), &["backup", "copy"]);
     assert!(backup.status.success(), "{}", complaint(&backup));
     assert!(copy.join("archive").is_dir() && copy.join("secret").exists());
-    assert_eq!(open_to_others(&copy), [PathBuf::new(); 0]);
+    assert_eq!(open_to_others(&copy), Vec::<PathBuf>::new());
     assert!(process.stop().success());
     mock.shutdown().await;
 }
