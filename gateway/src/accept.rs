@@ -14,8 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::client_io::ClientIo;
-use crate::relay::{Peer, Relay};
-use crate::upstream::TrackedExecutor;
+use crate::relay::{Peer, Relay, WatchedExecutor};
 
 /// When the process has no file descriptors left, some will be free again soon.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(20);
@@ -58,7 +57,7 @@ impl Acceptor {
         let peer = Peer { address: address.ip(), reset: Arc::clone(&reset) };
         let relay = Arc::clone(&self.relay);
         let io = TokioIo::new(ClientIo::new(stream, reset, relay.timeouts.idle));
-        let executor = TrackedExecutor(self.connections.clone());
+        let executor = WatchedExecutor(self.connections.clone());
         let (soft_stop, hard_stop) = (self.soft_stop.clone(), self.hard_stop.clone());
         self.connections.spawn(async move {
             let mut builder = Builder::new(executor);

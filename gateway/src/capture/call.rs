@@ -9,7 +9,8 @@ use super::{Asked, EndFacts, Exchange, HeadFacts};
 use crate::redact::Redactor;
 use crate::scan::Scan;
 
-/// A call under way. Dropping it before it was ended tells that its caller left, or that the gateway stopped.
+/// A call under way. Dropping it before it was ended tells that its caller left, that a
+/// time ran out, or that the gateway stopped.
 #[derive(Debug)]
 pub(crate) struct Call {
     exchange: Arc<Exchange>,
@@ -103,11 +104,15 @@ impl Drop for Call {
         if self.is_over() {
             return;
         }
-        if self.exchange.is_interrupted() {
-            self.end(Outcome::Interrupted, Some("the gateway shut down before the call was over".to_owned()));
+        let (outcome, why) = if let Some(why) = self.exchange.overdue() {
+            (Outcome::TimedOut, why)
+        } else if self.exchange.is_interrupted() {
+            (Outcome::Interrupted, "the gateway shut down before the call was over")
         } else {
-            self.end(Outcome::ClientAborted, Some("the caller left before the call was over".to_owned()));
-        }
+            (Outcome::ClientAborted, "the caller left before the call was over")
+        };
+        let why = Some(why.to_owned());
+        self.end(outcome, why);
     }
 }
 

@@ -69,6 +69,7 @@ pub(crate) struct Exchange {
     progress_us: AtomicU64,
     request_done_us: AtomicU64,
     client_gone: AtomicBool,
+    overdue: OnceLock<String>,
 }
 
 impl Exchange {
@@ -100,6 +101,7 @@ impl Exchange {
             progress_us: AtomicU64::new(0),
             request_done_us: AtomicU64::new(u64::MAX),
             client_gone: AtomicBool::new(false),
+            overdue: OnceLock::new(),
         });
         if recorded {
             exchange.push(Event::Start(Box::new(facts)));
@@ -257,6 +259,17 @@ impl Exchange {
 
     pub(crate) fn is_client_gone(&self) -> bool {
         self.client_gone.load(Relaxed)
+    }
+
+    /// Notes that the call is dropped because a time ran out, and which.
+    pub(crate) fn drop_overdue(&self, why: String) {
+        // The first time that ran out is the one.
+        let _ = self.overdue.set(why);
+    }
+
+    /// Why the call is dropped, where that is for a time that ran out.
+    pub(crate) fn overdue(&self) -> Option<&str> {
+        self.overdue.get().map(String::as_str)
     }
 
     pub(crate) fn is_interrupted(&self) -> bool {

@@ -145,12 +145,16 @@ impl RelayedBody {
                     return Poll::Ready(last.map(Ok));
                 }
             }
-            let chunk = if self.tee.is_holding() {
-                ready!(self.tee.poll_held(cx))
+            // A provider that always has more ready never lets the timers be asked.
+            if let Some(timed_out) = self.timers.total_is_over(self.tee.exchange()) {
+                return self.cut(cx, Outcome::TimedOut, timed_out.to_string(), false);
+            }
+            let passed = if self.tee.is_holding() {
+                self.tee.poll_held(cx)
             } else {
                 match Pin::new(&mut self.upstream).poll_frame(cx) {
                     Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
-                        Ok(chunk) => ready!(self.tee.poll_pass(cx, chunk)),
+                        Ok(chunk) => self.tee.poll_pass(cx, chunk),
                         Err(frame) => {
                             if let Ok(trailers) = frame.into_trailers() {
                                 self.trailers(&trailers);
@@ -171,13 +175,14 @@ impl RelayedBody {
                         let message = format!("the provider broke the answer off: {}", chain(&error));
                         return self.cut(cx, Outcome::UpstreamAborted, message, reset);
                     }
-                    Poll::Pending => {
-                        self.tee.flush();
-                        let exchange = Arc::clone(self.call.exchange());
-                        let timed_out = ready!(self.timers.poll(cx, &exchange));
-                        return self.cut(cx, Outcome::TimedOut, timed_out.to_string(), false);
-                    }
+                    Poll::Pending => Poll::Pending,
                 }
+            };
+            // Either the provider has nothing, or the record has no room.
+            let Poll::Ready(chunk) = passed else {
+                self.tee.flush();
+                let timed_out = ready!(self.timers.poll(cx, self.tee.exchange()));
+                return self.cut(cx, Outcome::TimedOut, timed_out.to_string(), false);
             };
             if self.tee.offset() == chunk.len() as u64 {
                 self.call.first_byte();

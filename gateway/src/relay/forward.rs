@@ -17,7 +17,7 @@ use super::admit::{Admitted, Refused};
 use super::answer::{Refusal, json_answer, stamp};
 use super::answer_body::{InFlight, OnCut, RelayedBody, durable};
 use super::timers::{TimedOut, Timers};
-use super::{AnswerBody, Peer, Relay, RequestBody, cors};
+use super::{AnswerBody, Peer, Relay, RequestBody, cors, watch};
 use crate::capture::{Call, Stage};
 use crate::config::Provider;
 use crate::errors::error_body;
@@ -137,7 +137,7 @@ impl Relay {
         in_flight: InFlight,
         [sent_us, head_us]: [u64; 2],
     ) -> Response<AnswerBody> {
-        let Admitted { mut call, provider, uri, method, version, peer, .. } = admitted;
+        let Admitted { mut call, provider, uri, method, version, peer, began, .. } = admitted;
         let (mut head, upstream) = response.into_parts();
         let status = head.status.as_u16();
         let relay_us = self.answered(&mut call, &provider, &uri, status, [sent_us, head_us]);
@@ -166,6 +166,8 @@ impl Relay {
                 stamp(answer.headers_mut(), body.call().exchange().id(), relay_us);
                 return answer;
             }
+        } else {
+            watch::begin(body.call().exchange(), began, self.timeouts);
         }
         let mut answer = Response::new(AnswerBody::Relayed(Box::new(body)));
         *answer.status_mut() = head.status;

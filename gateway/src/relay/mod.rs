@@ -12,6 +12,7 @@ mod own;
 mod request_body;
 mod timers;
 mod tunnel;
+mod watch;
 mod websocket;
 
 use std::net::IpAddr;
@@ -32,6 +33,7 @@ use crate::upstream::Upstream;
 
 pub(crate) use answer_body::AnswerBody;
 pub(crate) use request_body::RequestBody;
+pub(crate) use watch::WatchedExecutor;
 
 /// Everything that calls share.
 pub(crate) struct Relay {

@@ -72,6 +72,12 @@ impl Timers {
         }
     }
 
+    /// Tells that the call as a whole has taken too long, from when bytes passed last: asking costs nothing.
+    pub(crate) fn total_is_over(&self, exchange: &Exchange) -> Option<TimedOut> {
+        let total = self.timeouts.total;
+        (Duration::from_micros(exchange.progress_us()) >= total).then_some(TimedOut::Total(total))
+    }
+
     fn deadline(&self, exchange: &Exchange) -> (Instant, TimedOut) {
         let at = |us: u64| self.began + Duration::from_micros(us);
         let Timeouts { first_byte, idle, total, .. } = self.timeouts;

@@ -149,7 +149,7 @@ impl Upstream {
 
 /// Runs what HTTP/2 has to run beside a call, as tasks that somebody waits for.
 #[derive(Clone)]
-pub(crate) struct TrackedExecutor(pub(crate) TaskTracker);
+struct TrackedExecutor(TaskTracker);
 
 impl<F: Future<Output: Send> + Send + 'static> hyper::rt::Executor<F> for TrackedExecutor {
     fn execute(&self, task: F) {

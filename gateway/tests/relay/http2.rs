@@ -121,6 +121,25 @@ async fn a_request_has_passed_with_its_announced_length() {
 }
 
 #[tokio::test]
+async fn a_caller_that_makes_no_room_for_its_answer_is_let_go_and_the_others_are_not() {
+    let rig = Rig::with(|config| config.timeouts.idle = Duration::from_millis(150)).await;
+    let mut tasks = JoinSet::new();
+    let mut client = Builder::new(TokioExecutor::new());
+    client.initial_stream_window_size(1024);
+    let mut sender = connect_as(&rig, &mut tasks, &client).await;
+    let stalled = Request::get("http://relay.example/plain/raw/8000000").body(Full::default()).unwrap();
+    let stalled = sender.send_request(stalled).await.unwrap();
+    let record = rig.record().await;
+    assert_eq!(record.outcome(), Outcome::TimedOut);
+    assert!(record.end.error.unwrap().contains("(idle)"));
+    assert!(soon(stalled.into_body().collect()).await.is_err(), "a cut answer never looks whole");
+    until(|| rig.health.snapshot().in_flight == 0).await;
+    let answer = sender.send_request(request("after", "chunks=9; flush")).await.unwrap();
+    let body = soon(answer.into_body().collect()).await.unwrap().to_bytes();
+    assert_eq!(rig.mock.ledger().wait_for_id("after").await.response.blake3, Digest::of(&body));
+}
+
+#[tokio::test]
 async fn what_is_still_to_be_sent_of_an_answer_is_sent_before_the_gateway_stops() {
     let mut rig = Rig::start().await;
     let mut tasks = JoinSet::new();

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use verbatim_core::model::Outcome;
 use verbatim_core::ports::MessageKind;
-use verbatim_gateway::CaptureMode;
+use verbatim_gateway::{CaptureMode, Timeouts};
 use verbatim_testkit::Fault;
 
 use crate::support::{After, Connection, Rig, TestLog, get, head, post, records, until};
@@ -115,6 +115,30 @@ async fn a_slow_log_holds_a_long_body_back_instead_of_losing_it() {
     assert_eq!((answer.body.len(), answer.after), (8_000_000, After::Whole));
     let record = crate::support::record_of(&rig.log.memory, answer.id()).unwrap();
     assert_eq!((record.lost(), record.response.len()), (0, 8_000_000));
+}
+
+#[tokio::test]
+async fn a_body_that_can_not_be_recorded_is_not_held_back_for_ever() {
+    type Limit = fn(&mut Timeouts) -> &mut Duration;
+    let limits: [(Limit, &str); 2] =
+        [(|times| &mut times.idle, "(idle)"), (|times| &mut times.total, "(total)")];
+    for (limit, name) in limits {
+        let rig = Rig::over(TestLog::new(), None, |config| {
+            config.capture = CaptureMode::Required;
+            config.queue.total = 2 << 20;
+            config.queue.exchange = 1 << 20;
+            *limit(&mut config.timeouts) = Duration::from_millis(500);
+        })
+        .await;
+        rig.log.faulty.set_for_messages(Fault::Fail, |message| message.kind != MessageKind::Start);
+        let answer = get(rig.address, "/plain/raw/8000000", &[]).await;
+        assert_ne!(answer.after, After::Whole, "{name}");
+        rig.log.faulty.recover();
+        let record = rig.record().await;
+        assert_eq!(record.outcome(), Outcome::TimedOut);
+        assert!(record.response.starts_with(&answer.body), "what the caller has is recorded");
+        assert!(record.end.error.unwrap().contains(name));
+    }
 }
 
 #[tokio::test]

@@ -134,3 +134,29 @@ async fn a_stream_that_goes_on_is_not_idle_when_there_is_no_room_to_record_it() 
     assert_eq!(answer.after, After::Whole);
     assert_eq!(begun.receive("POST").await.after, After::Whole);
 }
+
+#[tokio::test]
+async fn a_call_is_cut_in_time_even_while_its_caller_takes_all_it_can() {
+    let rig = Rig::with(|config| config.timeouts.total = SHORT * 4).await;
+    let mut connection = Connection::open(rig.address).await;
+    connection.send(head("GET", "/plain/raw/300000000", &[], None)).await;
+    connection.head().await.unwrap();
+    // A reader so slow that the provider always has more ready.
+    let mut pace = tokio::time::interval(Duration::from_millis(10));
+    let mut read = 0;
+    let cut = soon(async {
+        loop {
+            pace.tick().await;
+            let some = connection.at_least(1).await.len();
+            read += some;
+            if some == 0 {
+                return connection.ending().await;
+            }
+        }
+    })
+    .await;
+    assert!(cut != After::Whole && read < 300_000_000);
+    let record = rig.record().await;
+    assert_eq!(record.outcome(), Outcome::TimedOut);
+    assert!(record.end.error.unwrap().contains("(total)"));
+}
