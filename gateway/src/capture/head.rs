@@ -5,12 +5,15 @@ use verbatim_proto::v1::Header;
 
 /// Headers in order, packed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct HeadBytes(Vec<u8>);
+pub(crate) struct HeadBytes {
+    packed: Vec<u8>,
+    count: usize,
+}
 
 impl HeadBytes {
     /// Room for so many headers of ordinary length.
     pub(crate) fn with_capacity(headers: usize) -> Self {
-        Self(Vec::with_capacity(headers * 48))
+        Self { packed: Vec::with_capacity(headers * 48), count: 0 }
     }
 
     /// Adds a header. HTTP bounds a name to far less than the 64 KiB that fit; what is over is cut.
@@ -19,20 +22,21 @@ impl HeadBytes {
         let value = &value[..value.len().min(1 << 24)];
         let lengths =
             (u16::try_from(name.len()).unwrap_or(u16::MAX), u32::try_from(value.len()).unwrap_or(0));
-        self.0.extend_from_slice(&lengths.0.to_le_bytes());
-        self.0.extend_from_slice(&lengths.1.to_le_bytes());
-        self.0.extend_from_slice(name);
-        self.0.extend_from_slice(value);
+        self.packed.extend_from_slice(&lengths.0.to_le_bytes());
+        self.packed.extend_from_slice(&lengths.1.to_le_bytes());
+        self.packed.extend_from_slice(name);
+        self.packed.extend_from_slice(value);
+        self.count += 1;
     }
 
     /// Bytes it holds in memory.
     pub(crate) fn charge(&self) -> usize {
-        self.0.capacity()
+        self.packed.capacity()
     }
 
     /// The value of the first header of this name, which is written in lower case.
     pub(crate) fn get(&self, name: &[u8]) -> Option<&[u8]> {
-        let mut rest = self.0.as_slice();
+        let mut rest = self.packed.as_slice();
         while let Some((lengths, after)) = rest.split_first_chunk::<6>() {
             let [n0, n1, v0, v1, v2, v3] = *lengths;
             let (this, after) = after.split_at_checked(usize::from(u16::from_le_bytes([n0, n1])))?;
@@ -47,8 +51,8 @@ impl HeadBytes {
 
     /// The headers as they are written.
     pub(crate) fn into_headers(self) -> Vec<Header> {
-        let mut rest = Bytes::from(self.0);
-        let mut headers = Vec::new();
+        let mut rest = Bytes::from(self.packed);
+        let mut headers = Vec::with_capacity(self.count);
         while rest.len() >= 6 {
             let lengths = rest.split_to(6);
             let name = usize::from(u16::from_le_bytes([lengths[0], lengths[1]]));

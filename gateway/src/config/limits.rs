@@ -14,11 +14,11 @@ pub struct Timeouts {
     pub connect: Duration,
     /// From the request's last byte to the head of the answer; until the request has passed, `idle` counts.
     pub first_byte: Duration,
-    /// Between two chunks of either body.
+    /// Between two chunks of either body; a caller that takes nothing of its answer has as long.
     pub idle: Duration,
     /// The whole call.
     pub total: Duration,
-    /// A graceful shutdown waits so long for calls under way.
+    /// A graceful shutdown waits so long for calls under way, and for their callers to take the rest of the answers.
     pub drain: Duration,
     /// The capture log (or the spool) has so long to confirm a message.
     pub acknowledge: Duration,

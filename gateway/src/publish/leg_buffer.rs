@@ -125,6 +125,15 @@ impl LegBuffer {
 
     /// Cuts off consecutive bytes: up to `most`, up to the next gap.
     fn cut_run(&mut self, most: usize) -> (Piece, usize) {
+        if self.chunks.len() == 1
+            && self.chunks.front().is_some_and(|only| only.bytes.len() <= most)
+            && let Some(Chunks { offset, bytes, times }) = self.chunks.pop_front()
+        {
+            // A short leg: what was handed over goes on as it is.
+            self.waiting -= bytes.len();
+            let charge = bytes.len() + times.len() * EVENT_BYTES;
+            return (piece(self.leg, offset, bytes, &times), charge);
+        }
         let mut parts: Vec<Bytes> = Vec::new();
         let mut times = Vec::new();
         let mut length = 0;

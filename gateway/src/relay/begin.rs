@@ -1,9 +1,11 @@
 //! The beginning of a call: what of its head is recorded.
 
+use std::borrow::Cow;
 use std::time::Instant;
 
 use http::Uri;
 use http::request::Parts;
+use http::uri::{Authority, PathAndQuery};
 use verbatim_core::model::{Caller, ExchangeId, ProviderDialect, RecordMode};
 
 use super::{Peer, Relay};
@@ -72,9 +74,17 @@ impl Relay {
         facts
     }
 
-    /// A URL as it is recorded.
+    /// A provider's URL, which is absolute, as it is recorded.
     pub(super) fn shown(&self, uri: &Uri) -> String {
-        self.redactor.path(&uri.to_string()).into_owned()
+        // Put together at once: its `Display` would grow a string four times.
+        let scheme = uri.scheme_str().unwrap_or_default();
+        let host = uri.authority().map_or("", Authority::as_str);
+        let asked = uri.path_and_query().map_or("", PathAndQuery::as_str);
+        let url = [scheme, "://", host, asked].concat();
+        match self.redactor.path(&url) {
+            Cow::Owned(shown) => shown,
+            Cow::Borrowed(_) => url,
+        }
     }
 }
 

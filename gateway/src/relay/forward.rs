@@ -95,7 +95,7 @@ impl Relay {
     /// Forwards a call.
     async fn forward(
         self: &Arc<Self>,
-        admitted: Admitted,
+        mut admitted: Admitted,
         body: Incoming,
         in_flight: InFlight,
     ) -> Response<AnswerBody> {
@@ -108,7 +108,7 @@ impl Relay {
         let mut request = Request::new(RequestBody::new(body, Arc::clone(&exchange), scan));
         *request.method_mut() = admitted.method.clone();
         *request.uri_mut() = admitted.uri.clone();
-        *request.headers_mut() = admitted.headers.clone();
+        *request.headers_mut() = std::mem::take(&mut admitted.headers);
         let mut timers = Timers::new(admitted.began, self.timeouts);
         let sent_us = exchange.progress();
         let answered = {

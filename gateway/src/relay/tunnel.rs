@@ -40,7 +40,7 @@ impl Relay {
         let mut request = Request::new(RequestBody::empty(Arc::clone(&exchange)));
         *request.method_mut() = admitted.method.clone();
         *request.uri_mut() = admitted.uri.clone();
-        *request.headers_mut() = admitted.headers.clone();
+        *request.headers_mut() = std::mem::take(&mut admitted.headers);
         let with_upgrade = |headers: &mut http::HeaderMap, protocol| {
             headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
             headers.insert(UPGRADE, protocol);

@@ -37,6 +37,16 @@ async fn calls(rig: &Rig, count: usize) {
     }
 }
 
+/// Makes calls until the log takes messages again; gives how many were made, with those `made` before.
+async fn calls_until_the_log_is_up(rig: &Rig, mut made: usize) -> usize {
+    while !rig.health.snapshot().log_up {
+        calls(rig, 1).await;
+        made += 1;
+        until(|| distinct(rig).len() == made).await;
+    }
+    made
+}
+
 #[tokio::test]
 async fn what_the_log_does_not_take_is_spooled_and_replayed_once_it_is_back() {
     for fault in [Fault::Fail, Fault::Stall, Fault::LoseAnswer] {
@@ -281,12 +291,7 @@ async fn a_log_that_is_back_is_used_again_though_the_spool_takes_messages() {
     until(|| spooled(&rig) == 3).await;
     rig.log.faulty.recover();
     until(|| spooled(&rig) == 0).await;
-    let mut made = 3;
-    while !rig.health.snapshot().log_up {
-        calls(&rig, 1).await;
-        made += 1;
-        until(|| distinct(&rig).len() == made).await;
-    }
+    let made = soon(calls_until_the_log_is_up(&rig, 3)).await;
     until(|| spooled(&rig) == 0).await;
     let written = rig.spool.as_ref().unwrap().faulty.written();
     calls(&rig, 3).await;
@@ -305,12 +310,7 @@ async fn a_spool_that_can_not_be_read_is_not_held_against_the_log() {
     let spool = rig.spool.as_ref().unwrap();
     until(|| spool.memory.messages().iter().any(|(_, message)| message.kind == MessageKind::Part)).await;
     rig.log.faulty.recover();
-    let mut made = 0;
-    while !rig.health.snapshot().log_up {
-        calls(&rig, 1).await;
-        made += 1;
-        until(|| distinct(&rig).len() == made).await;
-    }
+    let made = soon(calls_until_the_log_is_up(&rig, 0)).await;
     // Now what it holds of the stream can neither be added to nor taken out.
     spool.faulty.cut_off();
     let began = Instant::now();
