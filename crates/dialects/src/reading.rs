@@ -81,14 +81,17 @@ impl Reading {
         names
     }
 
-    /// Adds a note, once.
+    /// Adds a note, once; what is odd in more than [`MOST_NOTES`] ways is odd enough.
     pub(crate) fn note(&mut self, note: impl Into<String>) {
         let note = note.into();
-        if !self.notes.contains(&note) {
+        if self.notes.len() < MOST_NOTES && !self.notes.contains(&note) {
             self.notes.push(note);
         }
     }
 }
+
+/// Notes of one reading.
+const MOST_NOTES: usize = 100;
 
 /// What was answered.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
