@@ -20,7 +20,8 @@ struct Case {
     provider: ProviderDialect,
     path: &'static str,
     is_request: bool,
-    body: String,
+    status: u16,
+    body: Vec<u8>,
 }
 
 const CHAT: (ProviderDialect, &str) = (ProviderDialect::Openai, "/v1/chat/completions");
@@ -79,7 +80,8 @@ fn documents() -> impl Iterator<Item = Case> {
                 provider,
                 path,
                 is_request,
-                body: filled(before, entry, after),
+                status: 200,
+                body: filled(before, entry, after).into_bytes(),
             })
         })
     });
@@ -89,7 +91,8 @@ fn documents() -> impl Iterator<Item = Case> {
         provider: CHAT.0,
         path: CHAT.1,
         is_request: true,
-        body: format!("{{\"metadata\":{{{}}}}}", keys.join(",")),
+        status: 200,
+        body: format!("{{\"metadata\":{{{}}}}}", keys.join(",")).into_bytes(),
     };
     lists.chain([keys])
 }
@@ -125,8 +128,31 @@ fn streams() -> impl Iterator<Item = Case> {
             body.push_str(&event.replace('@', &at.to_string()));
             body.push_str(if event.is_empty() { "\n" } else { "\n\n" });
         }
-        Case { name: format!("events {event} at {path}"), provider, path, is_request: false, body }
+        Case {
+            name: format!("events {event} at {path}"),
+            provider,
+            path,
+            is_request: false,
+            status: 200,
+            body: body.into_bytes(),
+        }
     })
+}
+
+/// Tunnels of small frames: signs of life, empty messages, and events that leave something behind.
+fn tunnels() -> impl Iterator<Item = Case> {
+    let item = br#"{"type":"conversation.item.create","item":{}}"#;
+    let item = [&[0x81, item.len() as u8][..], item].concat();
+    [("pings", b"\x89\x00".to_vec()), ("empty texts", b"\x81\x00".to_vec()), ("items", item)].into_iter().map(
+        |(name, frame)| Case {
+            name: format!("a tunnel of {name}"),
+            provider: ProviderDialect::Openai,
+            path: "/v1/realtime",
+            is_request: true,
+            status: 101,
+            body: frame.repeat(BODY / frame.len()),
+        },
+    )
 }
 
 /// Forgets how much memory the process once had.
@@ -146,7 +172,7 @@ fn memory() -> (usize, usize) {
 
 /// The most that the process has while it reads this.
 fn peak(case: &Case) -> usize {
-    let (headers, body, none) = (Headers::default(), case.body.as_bytes(), &b""[..]);
+    let (headers, body, none) = (Headers::default(), &case.body[..], &b""[..]);
     let (request_body, response_body) = if case.is_request { (body, none) } else { (none, body) };
     reset_peak();
     drop(read(&ExchangeView {
@@ -156,7 +182,7 @@ fn peak(case: &Case) -> usize {
         path: case.path,
         request_headers: &headers,
         request_body,
-        status: Some(200),
+        status: Some(case.status),
         response_headers: &headers,
         response_body,
         response_complete: true,
@@ -169,7 +195,7 @@ fn no_shape_of_body_takes_more_memory_than_there_is_for_one() {
     let (before, _) = memory();
     let mut worst = (0, String::new());
     let mut over = Vec::new();
-    for case in documents().chain(streams()) {
+    for case in documents().chain(streams()).chain(tunnels()) {
         let taken = peak(&case).saturating_sub(before + case.body.len());
         if taken > MOST {
             over.push(format!("{} MiB for {}", taken >> 20, case.name));

@@ -5,7 +5,7 @@ use verbatim_core::model::Usage;
 
 use crate::counting;
 use crate::errors;
-use crate::frames::websocket::{Deflate, Kind, Messages, messages};
+use crate::frames::websocket::{Deflate, messages};
 use crate::json::{Frames, NEAR, Object, ObjectExt, Unparsed, entries, kept};
 use crate::openai_chat::tools;
 use crate::openai_responses::items;
@@ -18,39 +18,31 @@ pub(crate) fn read(view: &ExchangeView<'_>, reading: &mut Reading) {
     reading.stream_asked = true;
     reading.model_asked = model_in_query(view.path);
     let extensions = view.response_headers.get_str("sec-websocket-extensions").unwrap_or_default();
-    let asked = messages(view.request_body, Deflate::agreed(extensions, true));
-    let answered = messages(view.response_body, Deflate::agreed(extensions, false));
-    for (whose, side) in [("client", &asked), ("provider", &answered)] {
-        if let Some(Kind::Close(code)) =
-            side.list.iter().map(|message| message.kind).find(|kind| matches!(kind, Kind::Close(_)))
-        {
-            reading.note(format!(
-                "the {whose} closed with {}",
-                code.map_or("no code".to_owned(), |code| code.to_string())
-            ));
-        }
-        if side.cut {
-            reading.note(format!("what the {whose} sent is cut"));
-        }
-    }
+    let mut asked = messages(view.request_body, Deflate::agreed(extensions, true));
+    let mut answered = messages(view.response_body, Deflate::agreed(extensions, false));
     let mut tunnel = Tunnel { reading, said: Vec::new(), usage: None, frames: Frames::new() };
-    for message in events(&asked) {
+    for message in asked.by_ref() {
         if let Some(event) = tunnel.parse(&message.payload) {
             tunnel.asked(event);
         }
     }
-    for message in events(&answered) {
+    for message in answered.by_ref() {
         if let Some(event) = tunnel.parse(&message.payload) {
             tunnel.answered(event, message.end);
         }
     }
     let all_read = !tunnel.frames.are_too_many();
     tunnel.finish();
-    reading.ended_well = reading.error.is_none() && !asked.cut && !answered.cut && all_read;
-}
-
-fn events(messages: &Messages) -> impl Iterator<Item = &crate::frames::websocket::Message> {
-    messages.list.iter().filter(|message| matches!(message.kind, Kind::Text | Kind::Binary))
+    for (whose, side) in [("client", &asked), ("provider", &answered)] {
+        if let Some(code) = side.controls().close {
+            let code = code.map_or("no code".to_owned(), |code| code.to_string());
+            reading.note(format!("the {whose} closed with {code}"));
+        }
+        if side.is_cut() {
+            reading.note(format!("what the {whose} sent is cut"));
+        }
+    }
+    reading.ended_well = reading.error.is_none() && !asked.is_cut() && !answered.is_cut() && all_read;
 }
 
 fn model_in_query(path: &str) -> Option<String> {
