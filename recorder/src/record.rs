@@ -145,7 +145,11 @@ fn build(
         notes,
         facts: v1::read_facts(end.facts.clone()),
     };
-    ExchangeRecord { exchange, heads, bodies: assembled.bodies }
+    ExchangeRecord {
+        exchange: exchange.within_limits(),
+        heads: heads.within_limits(),
+        bodies: assembled.bodies,
+    }
 }
 
 /// Whether an end was written by who saw the exchange end: one that was written for a gateway that died knows neither
@@ -224,6 +228,7 @@ impl Facts<'_> {
 #[cfg(test)]
 mod tests {
     use verbatim_core::model::ExchangeId;
+    use verbatim_dialects::{Answer, Choice, Part, ProviderError, Reading, Role, ToolCall};
     use verbatim_proto::piece;
     use verbatim_proto::v1::envelope::Message;
 
@@ -270,5 +275,54 @@ mod tests {
             assert_eq!(record.exchange.model_asked.as_deref(), Some("m"));
             assert!(record.heads.notes[0].contains("could not be read"), "{:?}", record.heads.notes);
         }
+    }
+
+    #[test]
+    fn no_text_of_a_record_is_longer_than_its_limit() {
+        let read: Read = |view| {
+            let long = || "字".repeat(1 << 20);
+            let call = |at: usize| {
+                Part::ToolCall(ToolCall { name: format!("{at}{}", "é".repeat(1000)), ..ToolCall::default() })
+            };
+            let choice = Choice {
+                parts: (0..1000).map(call).collect(),
+                finish_reason: Some(long()),
+                ..Choice::default()
+            };
+            Reading {
+                model_asked: Some(long()),
+                model_served: Some(long()),
+                provider_request_id: Some(long()),
+                error: Some(ProviderError { message: long(), ..ProviderError::default() }),
+                notes: (0..1000).map(|at| format!("{at}{}", "é".repeat(5000))).collect(),
+                messages: vec![verbatim_dialects::Message::text(Role::User, long())],
+                answer: Answer { choices: vec![choice], ..Answer::default() },
+                ..Reading::new(view.dialect)
+            }
+        };
+        let mut one = collected("");
+        if let Some(start) = &mut one.start {
+            let long = "字".repeat(1 << 20);
+            start.tags = vec!["字".repeat(1000); 1000];
+            start.session = Some(long.clone());
+            start.caller = Some(v1::Caller { app: Some(long), ..v1::Caller::default() });
+        }
+        let ExchangeRecord { exchange, heads, .. } = ended(one, read);
+        let chars = |text: &Option<String>| text.as_ref().map_or(0, |text| text.chars().count());
+        let names = [
+            &exchange.model_asked,
+            &exchange.model_served,
+            &exchange.provider_request_id,
+            &exchange.finish_reason,
+            &exchange.session,
+            &exchange.caller.app,
+        ];
+        assert_eq!(names.map(chars), [Exchange::NAME_CHARS; 6]);
+        assert_eq!((exchange.tags.len(), exchange.tools_called.len()), (64, 64));
+        assert!(exchange.tools_called[63].starts_with("63é"));
+        assert!(chars(&exchange.error) <= Exchange::ERROR_CHARS && chars(&exchange.error) > 100);
+        assert!(heads.notes.len() <= ExchangeHeads::MOST_NOTES);
+        let all = serde_json::to_string(&(exchange, heads)).unwrap();
+        assert!(all.len() < 1 << 20, "{}", all.len());
     }
 }

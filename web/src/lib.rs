@@ -11,6 +11,7 @@ mod compat;
 mod config;
 mod error;
 mod find;
+mod heavy;
 mod live;
 mod pages;
 mod ports;

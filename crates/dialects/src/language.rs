@@ -63,6 +63,9 @@ pub(crate) trait Fold {
     /// Takes the next frame. Errors were read before.
     fn frame(&mut self, name: Option<&str>, frame: Object, reading: &mut Reading) -> Step;
 
+    /// What it holds of the frames so far, as [`crate::json::kept`] counts it.
+    fn kept(&self) -> usize;
+
     /// Writes what was folded.
     fn finish(&mut self, reading: &mut Reading);
 }

@@ -8,13 +8,18 @@ use crate::json::Object;
 /// The largest text field that is read, in bytes.
 const FIELD_LIMIT: usize = 256 * 1024;
 
+/// Fields that are read, from the first.
+const MOST_FIELDS: usize = 4096;
+
 /// The form's fields: texts, and for a file its name, media type and size. Repeated fields become a list.
 pub(crate) fn form(content_type: &str, body: &[u8]) -> Option<Object> {
     let boundary = boundary(content_type)?;
     let delimiter = format!("--{boundary}");
     let mut form = Object::new();
-    let mut starts: Vec<usize> = memmem::find_iter(body, delimiter.as_bytes()).collect();
-    starts.push(body.len());
+    let mut starts: Vec<usize> = memmem::find_iter(body, delimiter.as_bytes()).take(MOST_FIELDS).collect();
+    if starts.len() < MOST_FIELDS {
+        starts.push(body.len());
+    }
     for pair in starts.windows(2) {
         let from = (pair[0] + delimiter.len()).min(pair[1]);
         if let Some((name, value)) = field(&body[from..pair[1]]) {

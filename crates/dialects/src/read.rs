@@ -6,7 +6,7 @@ use serde_json::Value;
 use verbatim_core::model::{Dialect, Headers};
 
 use crate::decode::{self, Decoded, Limit};
-use crate::json::{self, Object, ObjectExt};
+use crate::json::{self, Budget, Object, ObjectExt, Unparsed};
 use crate::language::{self, Language};
 use crate::reading::Reading;
 use crate::view::ExchangeView;
@@ -37,13 +37,11 @@ fn read_request(view: &ExchangeView<'_>, language: &dyn Language, reading: &mut 
         return;
     }
     let Some(body) = decoded("request", view.request_headers, view.request_body, reading) else { return };
-    if !json::is_bounded(&body.bytes) && is_json(&body.bytes) {
-        return reading.note("request: too many values to be read");
-    }
-    match json::parse(&body.bytes) {
-        Some(Value::Object(request)) => language.request(request, reading),
-        Some(_) => {}
-        None => {
+    match json::parse(&body.bytes, &Budget::new()) {
+        Ok(Value::Object(request)) => language.request(request, reading),
+        Ok(_) => {}
+        Err(Unparsed::TooMuch) => reading.note("request: too many values to be read"),
+        Err(Unparsed::NotJson) => {
             let content_type = view.request_headers.get_str("content-type").unwrap_or_default();
             match multipart::form(content_type, &body.bytes) {
                 Some(form) => language.request(form, reading),
@@ -68,7 +66,7 @@ fn read_response(view: &ExchangeView<'_>, language: &dyn Language, reading: &mut
         None => return,
         // A stream may still tell its error as an event.
         Some(status) if !good && !matches!(shape, Shape::Sse) => {
-            let json = json::is_bounded(&body.bytes).then(|| json::parse(&body.bytes)).flatten();
+            let json = json::parse(&body.bytes, &Budget::new()).ok();
             if let Some(Value::Object(json)) = &json {
                 reading.provider_request_id = json.text("request_id").map(str::to_owned);
             }
@@ -90,11 +88,12 @@ fn read_response(view: &ExchangeView<'_>, language: &dyn Language, reading: &mut
         }
         Shape::Sse | Shape::Lines | Shape::Array | Shape::AwsEventStream => {
             let end = stream::read(shape, &body, language, reading);
-            let broke_off = !view.response_complete || reading.error.is_some();
-            if broke_off && !end.terminal && !end.usage_is_final {
+            let broke_off = end.is_none() || !view.response_complete || reading.error.is_some();
+            if broke_off && !end.is_some_and(|end| end.terminal || end.usage_is_final) {
                 reading.usage = reading.usage.and_then(counting::without_output);
             }
-            let ended = end.terminal || (!language.tells_end() && view.response_complete);
+            let ended =
+                end.is_some_and(|end| end.terminal || (!language.tells_end() && view.response_complete));
             reading.ended_well = ended && reading.error.is_none();
         }
     }
@@ -104,11 +103,6 @@ fn read_response(view: &ExchangeView<'_>, language: &dyn Language, reading: &mut
         reading.error = Some(errors::of_answer(status, &body.bytes, None));
         reading.ended_well = false;
     }
-}
-
-/// Whether a body is meant as JSON, rather than a form or a file.
-fn is_json(bytes: &[u8]) -> bool {
-    matches!(bytes.trim_ascii_start().first(), Some(b'{' | b'['))
 }
 
 fn read_document(
@@ -121,14 +115,15 @@ fn read_document(
         reading.ended_well = view.response_complete;
         return;
     }
-    if !json::is_bounded(&body.bytes) {
-        return reading.note("response: too many values to be read");
-    }
-    let Some(document) = json::parse(&body.bytes) else {
-        if !view.response_complete || view.dialect != Dialect::Raw {
-            reading.note("the answer's body is not whole JSON");
+    let document = match json::parse(&body.bytes, &Budget::new()) {
+        Ok(document) => document,
+        Err(Unparsed::TooMuch) => return reading.note("response: too many values to be read"),
+        Err(Unparsed::NotJson) => {
+            if !view.response_complete || view.dialect != Dialect::Raw {
+                reading.note("the answer's body is not whole JSON");
+            }
+            return;
         }
-        return;
     };
     reading.error = errors::inside(None, &document);
     match document {

@@ -1,5 +1,7 @@
 //! What a reading says: the conversation, the answer, and what is known about both.
 
+use std::collections::HashSet;
+
 use serde::Serialize;
 use serde_json::{Map, Value};
 use verbatim_core::model::{Dialect, Usage};
@@ -70,25 +72,26 @@ impl Reading {
 
     /// Names of the tools that the model called, in order, each once.
     pub fn tools_called(&self) -> Vec<String> {
-        let mut names: Vec<String> = Vec::new();
-        for part in self.answer.choices.iter().flat_map(|choice| &choice.parts) {
-            if let Part::ToolCall(call) = part
-                && !names.contains(&call.name)
-            {
-                names.push(call.name.clone());
-            }
-        }
-        names
+        let mut told = HashSet::new();
+        let parts = self.answer.choices.iter().flat_map(|choice| &choice.parts);
+        let names = parts.filter_map(|part| match part {
+            Part::ToolCall(call) if told.insert(call.name.as_str()) => Some(call.name.clone()),
+            _ => None,
+        });
+        names.collect()
     }
 
-    /// Adds a note, once.
+    /// Adds a note, once; what is odd in more than [`MOST_NOTES`] ways is odd enough.
     pub(crate) fn note(&mut self, note: impl Into<String>) {
         let note = note.into();
-        if !self.notes.contains(&note) {
+        if self.notes.len() < MOST_NOTES && !self.notes.contains(&note) {
             self.notes.push(note);
         }
     }
 }
+
+/// Notes of one reading.
+const MOST_NOTES: usize = 100;
 
 /// What was answered.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
@@ -385,3 +388,6 @@ impl ProviderError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,5 +1,7 @@
 //! Driving a fold with a stream's frames, however they are framed.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
 use crate::decode::Decoded;
@@ -7,16 +9,22 @@ use crate::errors;
 use crate::frames::{
     aws_event_stream, json_array::JsonArrayFramer, ndjson::NdjsonFramer, sse::SseEvent, sse::SseFramer,
 };
-use crate::json;
+use crate::json::{Frames, Unparsed};
 use crate::language::{Fold, Language, Step};
 use crate::read::Shape;
 use crate::reading::{ProviderError, Reading};
 use crate::text::preview;
 
-/// Reads a stream; what is known of its end.
-pub(crate) fn read(shape: Shape, body: &Decoded<'_>, language: &dyn Language, reading: &mut Reading) -> Step {
+/// Reads a stream; what is known of its end. `None` if there was too much in it to be read that far.
+pub(crate) fn read(
+    shape: Shape,
+    body: &Decoded<'_>,
+    language: &dyn Language,
+    reading: &mut Reading,
+) -> Option<Step> {
     reading.streamed = true;
-    let mut driver = Driver { fold: language.fold(), reading, body, end: Step::NOTHING };
+    let mut driver =
+        Driver { fold: language.fold(), reading, body, frames: Frames::new(), end: Step::NOTHING };
     match shape {
         Shape::Lines => driver.lines(),
         Shape::Array => driver.array(),
@@ -24,13 +32,14 @@ pub(crate) fn read(shape: Shape, body: &Decoded<'_>, language: &dyn Language, re
         _ => driver.sse(),
     }
     driver.fold.finish(driver.reading);
-    driver.end
+    (!driver.frames.are_too_many()).then_some(driver.end)
 }
 
 struct Driver<'a, 'b> {
     fold: Box<dyn Fold>,
     reading: &'a mut Reading,
     body: &'a Decoded<'b>,
+    frames: Frames,
     end: Step,
 }
 
@@ -39,7 +48,9 @@ impl Driver<'_, '_> {
         let mut framer = SseFramer::new();
         framer.push(&self.body.bytes);
         let mut stray = Vec::new();
-        while let Some(event) = framer.next_event() {
+        while !self.frames.are_too_many()
+            && let Some(event) = framer.next_event()
+        {
             self.event(&event, &mut stray);
         }
         if let Some(last) = framer.finish() {
@@ -49,7 +60,7 @@ impl Driver<'_, '_> {
             }
             self.event(&event, &mut stray);
         }
-        if let Some(value) = json::parse(&stray) {
+        if let Ok(value) = self.parse(&stray) {
             self.frame(None, value, self.body.bytes.len() as u64);
         }
     }
@@ -70,14 +81,25 @@ impl Driver<'_, '_> {
         {
             return self.step(step, event.payload_end);
         }
-        match json::parse(data) {
-            Some(value @ (Value::Object(_) | Value::Array(_))) => self.frame(name, value, event.payload_end),
-            Some(Value::String(message)) if name == Some("error") => self.error(&message),
-            None if name == Some("error") => self.error(&String::from_utf8_lossy(data)),
+        match self.parse(data) {
+            Ok(value @ (Value::Object(_) | Value::Array(_))) => self.frame(name, value, event.payload_end),
+            Ok(Value::String(message)) if name == Some("error") => self.error(&message),
+            Err(Unparsed::NotJson) if name == Some("error") => self.error(&String::from_utf8_lossy(data)),
             // What is not JSON is a keep-alive, unless it is the piece of a frame that the end cut off.
-            None if !event.terminated && data.starts_with(b"{") => self.reading.note("the last event is cut"),
+            Err(Unparsed::NotJson) if !event.terminated && data.starts_with(b"{") => {
+                self.reading.note("the last event is cut");
+            }
             _ => {}
         }
+    }
+
+    /// Parses a frame. One that is too large is left out, and noted.
+    fn parse(&mut self, bytes: &[u8]) -> Result<Value, Unparsed> {
+        let parsed = self.frames.parse(bytes, || self.fold.kept());
+        if parsed == Err(Unparsed::TooMuch) {
+            self.reading.note("response: too many values to be read");
+        }
+        parsed
     }
 
     fn error(&mut self, message: &str) {
@@ -88,28 +110,32 @@ impl Driver<'_, '_> {
     fn lines(&mut self) {
         let mut framer = NdjsonFramer::new();
         framer.push(&self.body.bytes);
-        while let Some(line) = framer.next_line() {
-            match json::parse(line.bytes) {
-                Some(value) => self.frame(None, value, line.end),
-                None => self.reading.note("a line of the answer is not JSON"),
-            }
+        while !self.frames.are_too_many()
+            && let Some(line) = framer.next_line()
+        {
+            self.value(line.bytes, line.end, "a line of the answer is not JSON");
         }
         if let Some(line) = framer.finish() {
-            match json::parse(line.bytes) {
-                Some(value) => self.frame(None, value, line.end),
-                None => self.reading.note("the last line is cut"),
-            }
+            self.value(line.bytes, line.end, "the last line is cut");
+        }
+    }
+
+    /// Takes a frame of a stream of which all frames are JSON.
+    fn value(&mut self, bytes: &[u8], end: u64, otherwise: &str) {
+        match self.parse(bytes) {
+            Ok(value) => self.frame(None, value, end),
+            Err(Unparsed::NotJson) => self.reading.note(otherwise),
+            Err(Unparsed::TooMuch) => {}
         }
     }
 
     fn array(&mut self) {
         let mut framer = JsonArrayFramer::new();
         framer.push(&self.body.bytes);
-        while let Some(element) = framer.next_element() {
-            match json::parse(element.bytes) {
-                Some(value) => self.frame(None, value, element.end),
-                None => self.reading.note("an element of the answer is not JSON"),
-            }
+        while !self.frames.are_too_many()
+            && let Some(element) = framer.next_element()
+        {
+            self.value(element.bytes, element.end, "an element of the answer is not JSON");
         }
         if !framer.is_closed() {
             self.reading.note("the answer's list is cut");
@@ -119,21 +145,30 @@ impl Driver<'_, '_> {
     fn aws_event_stream(&mut self) {
         let mut messages = aws_event_stream::messages(&self.body.bytes);
         for message in messages.by_ref() {
-            let value = json::parse(message.payload);
-            match value {
-                _ if message.is_exception => {
-                    let error = errors::of_answer(200, message.payload, value.as_ref());
+            match self.parse(message.payload).map(|value| self.unwrapped(value)) {
+                value if message.is_exception => {
+                    let error = errors::of_answer(200, message.payload, value.ok().as_ref());
                     self.reading.error.get_or_insert(ProviderError {
                         kind: error.kind.or_else(|| message.kind.map(str::to_owned)),
                         ..error
                     });
                 }
-                Some(value) => self.frame(message.kind, value, message.end),
-                None => {}
+                Ok(value) => self.frame(message.kind, value, message.end),
+                Err(_) if self.frames.are_too_many() => break,
+                Err(_) => {}
             }
         }
         if !messages.rest().is_empty() {
             self.reading.note("the last message of the event stream is cut");
+        }
+    }
+
+    /// Bedrock wraps what the model's own language says.
+    fn unwrapped(&mut self, value: Value) -> Value {
+        let bytes = value.get("bytes").and_then(Value::as_str).and_then(|bytes| STANDARD.decode(bytes).ok());
+        match bytes.and_then(|bytes| self.parse(&bytes).ok()) {
+            Some(inner @ Value::Object(_)) => inner,
+            _ => value,
         }
     }
 

@@ -2,12 +2,14 @@
 
 use axum::Json;
 use axum::extract::{Path, State};
+use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 use verbatim_dialects as dialects;
 
 use crate::error::{ApiError, ErrorBody};
+use crate::heavy::heavy;
 use crate::reading;
 use crate::state::Shared;
 
@@ -332,10 +334,10 @@ impl From<dialects::Reading> for ConversationBody {
 pub(super) async fn get_conversation(
     State(app): State<Shared>,
     Path(id): Path<String>,
-) -> Result<Json<ConversationBody>, ApiError> {
+) -> Result<Response, ApiError> {
     let id = id.parse()?;
     let loaded = reading::load(&app, id)
         .await?
         .ok_or_else(|| ApiError::NotFound(format!("no exchange {id} is archived")))?;
-    Ok(Json(loaded.reading.into()))
+    heavy(&app, move || Json(ConversationBody::from(loaded.reading)).into_response()).await
 }

@@ -15,6 +15,7 @@ use verbatim_core::model::Exchange;
 use super::{ConversationBody, ExchangeBody};
 use crate::error::{ApiError, ErrorBody};
 use crate::find::{Ask, FoundItem, Range, find};
+use crate::heavy::heavy;
 use crate::reading;
 use crate::state::Shared;
 
@@ -166,11 +167,14 @@ impl Exporting {
                 let Some(item) = self.ready.pop_front() else { return Ok(None) };
                 let loaded =
                     reading::load(&self.app, item.exchange.id).await.map_err(std::io::Error::other)?;
-                let line = Line {
-                    exchange: item.exchange.into(),
-                    conversation: loaded.map(|loaded| loaded.reading.into()),
-                };
-                let mut piece = serde_json::to_vec(&line)?;
+                let made = heavy(&self.app, move || {
+                    let line = Line {
+                        exchange: item.exchange.into(),
+                        conversation: loaded.map(|loaded| loaded.reading.into()),
+                    };
+                    serde_json::to_vec(&line)
+                });
+                let mut piece = made.await.map_err(std::io::Error::other)??;
                 piece.push(b'\n');
                 Ok(Some(piece.into()))
             }

@@ -12,6 +12,7 @@ use verbatim_core::model::{Exchange, Headers};
 use crate::api::decimal;
 use crate::error::{ApiError, ErrorBody};
 use crate::find::{Ask, find};
+use crate::heavy::heavy;
 use crate::reading::{self, Loaded, plain, response_headers};
 use crate::state::{App, Shared};
 
@@ -168,24 +169,27 @@ async fn detail(app: &App, id: &str) -> Result<RequestDetail, ApiError> {
     let loaded = reading::load(app, id).await?;
     let Loaded { exchange, heads, bodies, .. } =
         loaded.ok_or_else(|| ApiError::NotFound(format!("no exchange {id} is archived")))?;
-    let text = |bytes: bytes::Bytes| String::from_utf8_lossy(&bytes).into_owned();
-    Ok(RequestDetail {
-        id: exchange.id.to_string(),
-        timestamp: exchange.began_at.to_string(),
-        url: heads.attempts.last().map_or_else(|| exchange.path.clone(), |attempt| attempt.url.clone()),
-        model: exchange.model().map(str::to_owned),
-        app_name: exchange.caller.app.clone(),
-        request_content: text(plain(&heads.request.headers, bodies.request())),
-        response_content: text(plain(response_headers(&heads), bodies.response())),
-        headers: flat(&heads.request.headers),
-        input_tokens: exchange.usage.input_tokens,
-        output_tokens: exchange.usage.output_tokens,
-        total_tokens: exchange.usage.total(),
-        duration_ms: exchange.duration_us.map(|us| us / 1000),
-        status_code: exchange.status,
-        error_message: exchange.error,
-        method: exchange.method,
+    heavy(app, move || {
+        let text = |bytes: bytes::Bytes| String::from_utf8_lossy(&bytes).into_owned();
+        RequestDetail {
+            id: exchange.id.to_string(),
+            timestamp: exchange.began_at.to_string(),
+            url: heads.attempts.last().map_or_else(|| exchange.path.clone(), |attempt| attempt.url.clone()),
+            model: exchange.model().map(str::to_owned),
+            app_name: exchange.caller.app.clone(),
+            request_content: text(plain(&heads.request.headers, bodies.request())),
+            response_content: text(plain(response_headers(&heads), bodies.response())),
+            headers: flat(&heads.request.headers),
+            input_tokens: exchange.usage.input_tokens,
+            output_tokens: exchange.usage.output_tokens,
+            total_tokens: exchange.usage.total(),
+            duration_ms: exchange.duration_us.map(|us| us / 1000),
+            status_code: exchange.status,
+            error_message: exchange.error,
+            method: exchange.method,
+        }
     })
+    .await
 }
 
 /// Requests in numbered pages of 20.

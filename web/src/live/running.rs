@@ -57,7 +57,7 @@ fn exchange_of(payload: Bytes, with_preview: bool) -> Option<Box<Exchange>> {
     let v1::envelope::Message::Start(start) = decoded.message else { return None };
     let (mut exchange, headers, body) = provisional(decoded.exchange, decoded.gateway, start);
     say(&mut exchange, &headers, if with_preview { &body } else { &[] }, verbatim_dialects::read);
-    Some(Box::new(exchange))
+    Some(Box::new(exchange.within_limits()))
 }
 
 /// The record of a call as far as its start tells, and what there is of its request.

@@ -10,6 +10,7 @@ use verbatim_dialects::Part;
 
 use super::{Chrome, html};
 use crate::error::{ApiError, floor};
+use crate::heavy::heavy;
 use crate::reading::{self, Loaded, headers_of, plain};
 use crate::state::Shared;
 use crate::text::Text;
@@ -69,9 +70,12 @@ pub(super) async fn messages(
 ) -> Result<Response, ApiError> {
     let c = Chrome::new(&app, &headers, &uri, "exchanges");
     let loaded = load(&app, &id).await?;
-    let conversation = Conversation::new(&loaded.reading, &id, c.t);
-    let shown = conversation.earlier(wanted.from.unwrap_or(0)..wanted.to.unwrap_or(usize::MAX));
-    Ok(html(&MessagesPart { c, id: loaded.exchange.id.to_string(), shown }))
+    let made = heavy(&app, move || {
+        let conversation = Conversation::new(&loaded.reading, loaded.exchange.id, c.t);
+        let shown = conversation.earlier(wanted.from.unwrap_or(0)..wanted.to.unwrap_or(usize::MAX));
+        html(&MessagesPart { c, id: loaded.exchange.id.to_string(), shown })
+    });
+    made.await
 }
 
 /// The rest of a text, or a part of it.
@@ -85,15 +89,18 @@ pub(super) async fn text(
     let c = Chrome::new(&app, &headers, &uri, "exchanges");
     let place = place(&wanted)?;
     let loaded = load(&app, &id).await?;
-    let words = words_at(&loaded.reading, &place)
-        .ok_or_else(|| ApiError::NotFound(format!("no text stands at {place}")))?;
-    let from = floor(&words, wanted.from.unwrap_or(0));
-    let to = floor(&words, from.saturating_add(STEP));
-    let rest = (to < words.len()).then(|| Rest {
-        url: format!("/exchanges/{}/text?at={place}&from={to}", loaded.exchange.id),
-        left: format::bytes((words.len() - to) as u64),
+    let made = heavy(&app, move || {
+        let words = words_at(&loaded.reading, &place)
+            .ok_or_else(|| ApiError::NotFound(format!("no text stands at {place}")))?;
+        let from = floor(&words, wanted.from.unwrap_or(0));
+        let to = floor(&words, from.saturating_add(STEP));
+        let rest = (to < words.len()).then(|| Rest {
+            url: format!("/exchanges/{}/text?at={place}&from={to}", loaded.exchange.id),
+            left: format::bytes((words.len() - to) as u64),
+        });
+        Ok(html(&RestPart { t: c.t, text: words[from..to].to_owned(), rest }))
     });
-    Ok(html(&RestPart { t: c.t, text: words[from..to].to_owned(), rest }))
+    made.await?
 }
 
 /// A picture that was too large to stand in the page.
@@ -107,14 +114,17 @@ pub(super) async fn picture(
     let c = Chrome::new(&app, &headers, &uri, "exchanges");
     let place = place(&wanted)?;
     let loaded = load(&app, &id).await?;
-    let source = match place.find(&loaded.reading) {
-        Some(Part::Image(media) | Part::File(media)) => crate::view::conversation::data_url(media),
-        _ => None,
-    };
-    let source = source
-        .filter(|url| markdown::is_inline_image(url))
-        .ok_or_else(|| ApiError::NotFound(format!("no picture stands at {place}")))?;
-    Ok(html(&PicturePart { t: c.t, source }))
+    let made = heavy(&app, move || {
+        let source = match place.find(&loaded.reading) {
+            Some(Part::Image(media) | Part::File(media)) => crate::view::conversation::data_url(media),
+            _ => None,
+        };
+        let source = source
+            .filter(|url| markdown::is_inline_image(url))
+            .ok_or_else(|| ApiError::NotFound(format!("no picture stands at {place}")))?;
+        Ok(html(&PicturePart { t: c.t, source }))
+    });
+    made.await?
 }
 
 /// The rest of a leg, or a part of it.
@@ -131,8 +141,11 @@ pub(super) async fn leg(
     let absent = || ApiError::NotFound(format!("{leg} of {id} is not stored"));
     let (_, heads) = app.ports.archive.get(id).await?.ok_or_else(absent)?;
     let body = app.ports.archive.body(id, leg).await?.ok_or_else(absent)?;
-    let bytes = plain(headers_of(&heads, leg), body.bytes.clone());
-    let Piece { text, binary, rest } = piece(id, &body, &bytes, wanted.from.unwrap_or(0));
+    let made = heavy(&app, move || {
+        let bytes = plain(headers_of(&heads, leg), body.bytes.clone());
+        piece(id, &body, &bytes, wanted.from.unwrap_or(0))
+    });
+    let Piece { text, binary, rest } = made.await?;
     if binary {
         return Ok(http::StatusCode::NO_CONTENT.into_response());
     }

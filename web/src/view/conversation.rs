@@ -1,17 +1,18 @@
 //! A reading as the conversation it was, cut so that any size can be shown.
 
 mod block;
+mod pairs;
 mod place;
 
 pub(crate) use block::{Block, Rest, data_url};
 pub(crate) use place::{Place, words_at};
 
-use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
-use verbatim_dialects::{Message, Part, Reading, Role, ToolCall};
+use verbatim_dialects::{Message, Part, Reading, Role};
 
 use self::block::Builder;
+use self::pairs::Pairs;
 use crate::text::Text;
 
 /// Messages shown at once; earlier ones are loaded when asked for.
@@ -46,17 +47,13 @@ pub(crate) struct Conversation<'a> {
     reading: &'a Reading,
     text: &'static Text,
     id: String,
-    /// Which result answers which call: message and part of both.
-    results: HashMap<(usize, usize), (usize, usize)>,
-    /// Results that are shown with their call.
-    joined: HashSet<(usize, usize)>,
+    /// Which result answers which call.
+    pairs: Pairs<'a>,
 }
 
 impl<'a> Conversation<'a> {
     pub(crate) fn new(reading: &'a Reading, id: impl std::fmt::Display, text: &'static Text) -> Self {
-        let results = join(&reading.messages);
-        let joined = results.values().copied().collect();
-        Self { reading, text, id: id.to_string(), results, joined }
+        Self { reading, text, id: id.to_string(), pairs: Pairs::of(&reading.messages) }
     }
 
     /// How many system prompts lead the conversation.
@@ -150,7 +147,7 @@ impl<'a> Conversation<'a> {
         let mut blocks = Vec::new();
         for (at, part) in parts.iter().enumerate() {
             let here = message.map(|message| (message, at));
-            if here.is_some_and(|here| self.joined.contains(&here)) {
+            if here.is_some_and(|here| self.pairs.is_joined(here)) {
                 continue;
             }
             if at >= MOST {
@@ -160,7 +157,7 @@ impl<'a> Conversation<'a> {
             match part {
                 Part::ToolCall(call) => {
                     let place = place.part(at);
-                    let result = here.and_then(|here| self.results.get(&here)).copied();
+                    let result = here.and_then(|here| self.pairs.result_of(here));
                     let result = result.and_then(|(message, part)| {
                         let Part::ToolResult(result) = &self.reading.messages[message].parts[part] else {
                             return None;
@@ -172,12 +169,10 @@ impl<'a> Conversation<'a> {
                 }
                 Part::ToolResult(result) => {
                     let inner = self.flat(&result.parts, &place.part(at), builder);
+                    let of_call = result.call_id.as_deref().and_then(|id| self.pairs.name_of(id));
+                    let name = result.name.as_deref().or(of_call).unwrap_or_default();
                     blocks.push(Block::ToolResult {
-                        name: result
-                            .name
-                            .clone()
-                            .or_else(|| self.name_of(result.call_id.as_deref()))
-                            .unwrap_or_default(),
+                        name: name.to_owned(),
                         failed: result.is_error,
                         blocks: inner,
                     });
@@ -197,14 +192,6 @@ impl<'a> Conversation<'a> {
         blocks
     }
 
-    fn name_of(&self, call_id: Option<&str>) -> Option<String> {
-        let call_id = call_id?;
-        self.reading.messages.iter().flat_map(|message| &message.parts).find_map(|part| match part {
-            Part::ToolCall(call) if call.id.as_deref() == Some(call_id) => Some(call.name.clone()),
-            _ => None,
-        })
-    }
-
     fn speaker(&self, role: &Role) -> (&'static str, String) {
         let text = self.text;
         match role {
@@ -216,30 +203,6 @@ impl<'a> Conversation<'a> {
             Role::Other(word) => ("u", word.chars().take(40).collect()),
         }
     }
-}
-
-/// Pairs each call of a tool with its result: by id, or where a dialect has none (Gemini) by name and order.
-fn join(messages: &[Message]) -> HashMap<(usize, usize), (usize, usize)> {
-    let mut waiting: Vec<((usize, usize), &ToolCall)> = Vec::new();
-    let mut joined = HashMap::new();
-    for (at, message) in messages.iter().enumerate() {
-        for (part_at, part) in message.parts.iter().enumerate() {
-            match part {
-                Part::ToolCall(call) => waiting.push(((at, part_at), call)),
-                Part::ToolResult(result) => {
-                    let answers = |call: &ToolCall| match (&result.call_id, &call.id) {
-                        (Some(answered), Some(id)) => answered == id,
-                        _ => result.name.as_ref() == Some(&call.name),
-                    };
-                    if let Some(found) = waiting.iter().position(|(_, call)| answers(call)) {
-                        joined.insert(waiting.remove(found).0, (at, part_at));
-                    }
-                }
-                _ => {}
-            }
-        }
-    }
-    joined
 }
 
 /// The first words of a message.
@@ -260,7 +223,7 @@ fn summary(parts: &[Part]) -> String {
 #[cfg(test)]
 mod tests {
     use verbatim_core::model::Dialect;
-    use verbatim_dialects::{Choice, ToolResult};
+    use verbatim_dialects::{Choice, ToolCall, ToolResult};
 
     use super::*;
     use crate::text::EN;
@@ -288,22 +251,6 @@ mod tests {
             panic!("{shown:?}")
         };
         assert_eq!(blocks.len(), 1);
-    }
-
-    #[test]
-    fn without_ids_calls_and_results_are_paired_by_name_in_order() {
-        let call = |name: &str| Part::ToolCall(ToolCall { name: name.into(), ..ToolCall::default() });
-        let result =
-            |name: &str| Part::ToolResult(ToolResult { name: Some(name.into()), ..ToolResult::default() });
-        let messages = [
-            Message::new(Role::Assistant, vec![call("a"), call("b"), call("a")]),
-            Message::new(Role::User, vec![result("b"), result("a"), result("a"), result("c")]),
-        ];
-        let pairs = join(&messages);
-        assert_eq!(pairs[&(0, 0)], (1, 1));
-        assert_eq!(pairs[&(0, 1)], (1, 0));
-        assert_eq!(pairs[&(0, 2)], (1, 2));
-        assert_eq!(pairs.len(), 3);
     }
 
     #[test]

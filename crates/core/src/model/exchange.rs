@@ -43,7 +43,8 @@ pub struct Attempt {
     pub ended_us: Option<u64>,
 }
 
-/// The columns of an exchange: everything that is listed, filtered, sorted or summed.
+/// The columns of an exchange: everything that is listed, filtered, sorted or summed. Texts are within the limits of
+/// [`Exchange::within_limits`].
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Exchange {
     /// Its id.

@@ -6,6 +6,7 @@ mod document;
 mod exchange;
 mod headers;
 mod id;
+mod limits;
 mod outcome;
 pub mod query;
 mod stats;

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::json::{Object, ObjectExt, to_text};
+use crate::json::{Object, ObjectExt, entries, to_text};
 use crate::openai_chat::content::{citations, media_of_url};
 use crate::reading::{Media, Part, Reasoning, Text, ToolCall, ToolResult};
 
@@ -12,7 +12,7 @@ pub(crate) fn parts(content: Value) -> Vec<Part> {
         Value::Null => Vec::new(),
         Value::String(text) if text.is_empty() => Vec::new(),
         Value::String(text) => vec![Part::text(text)],
-        Value::Array(list) => list.into_iter().map(part).collect(),
+        Value::Array(list) => entries(list).map(part).collect(),
         other => vec![part(other)],
     }
 }

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::blocks;
-use crate::json::{Object, ObjectExt};
+use crate::json::{Object, ObjectExt, entries};
 use crate::openai_chat::tools;
 use crate::reading::{Message, Part, Reading, Role};
 
@@ -18,7 +18,7 @@ pub(super) fn read(mut body: Object, reading: &mut Reading) {
     if let Some(prompt) = body.take_string("prompt") {
         reading.messages.push(Message::text(Role::User, prompt));
     }
-    reading.messages.extend(body.take_list("messages").into_iter().map(message));
+    reading.messages.extend(entries(body.take_list("messages")).map(message));
     reading.tools = tools::definitions(body.take_list("tools"));
     reading.parameters.append(&mut body);
 }

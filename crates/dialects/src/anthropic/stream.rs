@@ -3,20 +3,20 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::blocks::block_part;
 use super::usage::Told;
 use crate::counting::without_output;
-use crate::json::{Object, ObjectExt, join_object};
+use crate::json::{Object, ObjectExt, join_object, kept};
 use crate::language::{Fold, Step};
 use crate::openai_chat::content::left;
 use crate::read::take_head;
 use crate::reading::{Choice, Part, Reading};
 
 /// Folds events.
-#[derive(Default)]
+#[derive(Default, Serialize)]
 pub(crate) struct AnthropicFold {
     blocks: BTreeMap<u64, Block>,
     /// Text of the completions that came before messages.
@@ -28,7 +28,7 @@ pub(crate) struct AnthropicFold {
 }
 
 /// A block as it was begun, what was added to it, and the input of a call as text.
-#[derive(Default)]
+#[derive(Default, Serialize)]
 struct Block {
     begun: Object,
     input: String,
@@ -133,6 +133,10 @@ impl Fold for AnthropicFold {
             }
             _ => Step::NOTHING,
         }
+    }
+
+    fn kept(&self) -> usize {
+        kept(self)
     }
 
     fn finish(&mut self, reading: &mut Reading) {

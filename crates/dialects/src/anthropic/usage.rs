@@ -1,12 +1,13 @@
 //! Anthropic's usage. Its input leaves out what was read from and written to the cache; all input is the sum.
 
+use serde::Serialize;
 use verbatim_core::model::Usage;
 
 use crate::counting::known;
 use crate::json::{Object, ObjectExt};
 
 /// Figures as they were told last, each for itself: a stream repeats them cumulatively and may correct them.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, Serialize)]
 pub(crate) struct Told {
     input: Option<u64>,
     cache_read: Option<u64>,

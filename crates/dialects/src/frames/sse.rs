@@ -29,6 +29,9 @@ pub struct SseEvent<'a> {
     pub terminated: bool,
 }
 
+/// Lines of one event that are kept; the places of a hundred million empty ones would take more than their bytes.
+const MOST_LINES: usize = 1 << 16;
+
 /// Cuts a stream of bytes into events, wherever the stream was cut into pieces.
 #[derive(Debug, Default)]
 pub struct SseFramer {
@@ -166,7 +169,7 @@ impl Lines {
             None => (bytes, line.end..line.end),
         };
         match field {
-            b"data" => {
+            b"data" if self.data.len() < MOST_LINES => {
                 self.data.push(value);
                 self.data_end = Some(line.end);
             }
@@ -176,7 +179,9 @@ impl Lines {
             b"retry" => {
                 self.retry = std::str::from_utf8(&buffer[value]).ok().and_then(|text| text.parse().ok());
             }
-            _ => self.stray.push(line.clone()),
+            b"data" => {}
+            _ if self.stray.len() < MOST_LINES => self.stray.push(line.clone()),
+            _ => {}
         }
         self.offset.get_or_insert(line.start);
         self.end = line.end;

@@ -11,12 +11,6 @@ pub enum Kind {
     Text,
     /// Bytes.
     Binary,
-    /// The end, with its code (RFC 6455, section 7.4), if one was given.
-    Close(Option<u16>),
-    /// A sign of life.
-    Ping,
-    /// The answer to one.
-    Pong,
 }
 
 /// One message, its fragments joined, unmasked and decompressed.
@@ -24,7 +18,7 @@ pub enum Kind {
 pub struct Message {
     /// What it is.
     pub kind: Kind,
-    /// Its payload; for [`Kind::Close`] the reason.
+    /// Its payload.
     pub payload: Vec<u8>,
     /// The offset in the stream after its last byte.
     pub end: u64,
@@ -58,77 +52,124 @@ impl Deflate {
     }
 }
 
-/// The messages of one direction.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Messages {
-    /// The messages, in order. Control messages stand where they ended, also between another one's fragments.
-    pub list: Vec<Message>,
-    /// Whether the bytes ended inside a frame or a message, or made no sense from some point on.
-    pub cut: bool,
+/// Control frames that passed, also between another message's fragments.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Controls {
+    /// Signs of life.
+    pub pings: u64,
+    /// Answers to them.
+    pub pongs: u64,
+    /// The first goodbye, with its code (RFC 6455, section 7.4), if one was given.
+    pub close: Option<Option<u16>>,
 }
 
 /// The largest payload that is kept of a message, in bytes.
 pub const MESSAGE_LIMIT: usize = 16 << 20;
 
-/// Reads one direction of a tunnel: the bytes after the head of the 101 answer.
-pub fn messages(bytes: &[u8], deflate: Option<Deflate>) -> Messages {
-    let mut list = Vec::new();
-    let mut inflater = deflate.map(Inflater::new);
-    // Of all messages together: small frames may blow up too.
-    let mut budget = bytes.len().saturating_mul(200).clamp(1 << 20, 64 << 20);
-    let mut open: Option<(Kind, bool, Vec<u8>, bool)> = None;
-    let mut at = 0;
-    while let Some(frame) = Frame::read(&bytes[at..]) {
-        at += frame.length;
-        let end = at as u64;
-        let kind = match frame.opcode {
-            0 => None,
-            1 => Some(Kind::Text),
-            2 => Some(Kind::Binary),
-            8..=10 => {
-                list.push(control(&frame, end));
-                continue;
-            }
-            _ => return Messages { list, cut: true },
-        };
-        if let Some(kind) = kind {
-            open = Some((kind, frame.compressed, Vec::new(), false));
-        }
-        let Some((_, _, payload, too_long)) = &mut open else { return Messages { list, cut: true } };
-        let room = MESSAGE_LIMIT.saturating_sub(payload.len());
-        *too_long |= frame.payload.len() > room;
-        frame.append_to(payload, room);
-        if frame.is_final
-            && let Some((kind, compressed, payload, mut cut)) = open.take()
-        {
-            let payload = match &mut inflater {
-                Some(inflater) if compressed => {
-                    let (inflated, whole) = inflater.inflate(&payload, budget.min(MESSAGE_LIMIT));
-                    budget -= inflated.len();
-                    cut |= !whole;
-                    inflated
-                }
-                _ => payload,
-            };
-            list.push(Message { kind, payload, end, cut });
-        }
-    }
-    Messages { list, cut: at < bytes.len() || open.is_some() }
+/// The messages of one direction of a tunnel, one after the other: of a stream of two-byte frames no list is made.
+pub struct Messages<'a> {
+    bytes: &'a [u8],
+    at: usize,
+    inflater: Option<Inflater>,
+    /// Of all messages together: small frames may blow up too.
+    budget: usize,
+    open: Option<Open>,
+    controls: Controls,
+    garbage: bool,
 }
 
-fn control(frame: &Frame<'_>, end: u64) -> Message {
-    let mut payload = Vec::new();
-    frame.append_to(&mut payload, 125);
-    let kind = match frame.opcode {
-        8 => {
-            let code = payload.first_chunk().map(|code| u16::from_be_bytes(*code));
-            payload.drain(..payload.len().min(2));
-            Kind::Close(code)
+/// A message of which fragments came.
+struct Open {
+    kind: Kind,
+    compressed: bool,
+    payload: Vec<u8>,
+    cut: bool,
+}
+
+/// Reads one direction of a tunnel: the bytes after the head of the 101 answer.
+pub fn messages(bytes: &[u8], deflate: Option<Deflate>) -> Messages<'_> {
+    Messages {
+        bytes,
+        at: 0,
+        inflater: deflate.map(Inflater::new),
+        budget: bytes.len().saturating_mul(200).clamp(1 << 20, 64 << 20),
+        open: None,
+        controls: Controls::default(),
+        garbage: false,
+    }
+}
+
+impl Iterator for Messages<'_> {
+    type Item = Message;
+
+    fn next(&mut self) -> Option<Message> {
+        while let Some(frame) = Frame::read(&self.bytes[self.at..]).filter(|_| !self.garbage) {
+            self.at += frame.length;
+            match frame.opcode {
+                0 => {}
+                1 | 2 => {
+                    let kind = if frame.opcode == 1 { Kind::Text } else { Kind::Binary };
+                    let compressed = frame.compressed;
+                    self.open = Some(Open { kind, compressed, payload: Vec::new(), cut: false });
+                }
+                8..=10 => {
+                    self.control(&frame);
+                    continue;
+                }
+                _ => self.garbage = true,
+            }
+            let Some(open) = self.open.as_mut().filter(|_| !self.garbage) else {
+                self.garbage = true;
+                return None;
+            };
+            let room = MESSAGE_LIMIT.saturating_sub(open.payload.len());
+            open.cut |= frame.payload.len() > room;
+            frame.append_to(&mut open.payload, room);
+            if frame.is_final
+                && let Some(open) = self.open.take()
+            {
+                return Some(self.close(open));
+            }
         }
-        9 => Kind::Ping,
-        _ => Kind::Pong,
-    };
-    Message { kind, payload, end, cut: false }
+        None
+    }
+}
+
+impl Messages<'_> {
+    /// The control frames that were passed so far.
+    pub fn controls(&self) -> Controls {
+        self.controls
+    }
+
+    /// After the last message: whether the bytes ended inside a frame or a message, or made no sense from some point
+    /// on.
+    pub fn is_cut(&self) -> bool {
+        self.garbage || self.at < self.bytes.len() || self.open.is_some()
+    }
+
+    fn close(&mut self, open: Open) -> Message {
+        let Open { kind, compressed, mut payload, mut cut } = open;
+        if let Some(inflater) = self.inflater.as_mut().filter(|_| compressed) {
+            let (inflated, whole) = inflater.inflate(&payload, self.budget.min(MESSAGE_LIMIT));
+            self.budget -= inflated.len();
+            cut |= !whole;
+            payload = inflated;
+        }
+        Message { kind, payload, end: self.at as u64, cut }
+    }
+
+    fn control(&mut self, frame: &Frame<'_>) {
+        match frame.opcode {
+            8 => {
+                let mut code = Vec::new();
+                frame.append_to(&mut code, 2);
+                let code = code.first_chunk().map(|code| u16::from_be_bytes(*code));
+                self.controls.close.get_or_insert(code);
+            }
+            9 => self.controls.pings += 1,
+            _ => self.controls.pongs += 1,
+        }
+    }
 }
 
 struct Frame<'a> {

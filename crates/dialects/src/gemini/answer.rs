@@ -1,11 +1,14 @@
 //! Gemini's answers: a stream is a row of documents that each carry the next parts.
 
+use std::collections::BTreeMap;
+
+use serde::Serialize;
 use serde_json::Value;
 use verbatim_core::model::Usage;
 
 use super::parts;
 use crate::counting::known;
-use crate::json::{Object, ObjectExt};
+use crate::json::{Object, ObjectExt, kept};
 use crate::language::{Fold, Step, objects};
 use crate::openai_chat::content::{citation, left};
 use crate::reading::{Choice, Part, Reading};
@@ -40,9 +43,9 @@ fn embeddings(body: &Object) -> Option<String> {
 }
 
 /// Folds answers.
-#[derive(Default)]
+#[derive(Default, Serialize)]
 pub(super) struct GeminiFold {
-    choices: Vec<Choice>,
+    choices: BTreeMap<u64, Choice>,
     extra: Object,
 }
 
@@ -71,7 +74,7 @@ impl Fold for GeminiFold {
         {
             // A prompt that is blocked has no candidate to say so.
             if self.choices.is_empty() {
-                self.choices.push(Choice { finish_reason: Some(reason), ..Choice::default() });
+                self.choices.insert(0, Choice { finish_reason: Some(reason), ..Choice::default() });
             }
             step = step.and(Step::END);
         }
@@ -80,9 +83,12 @@ impl Fold for GeminiFold {
         step
     }
 
+    fn kept(&self) -> usize {
+        kept(self)
+    }
+
     fn finish(&mut self, reading: &mut Reading) {
-        self.choices.sort_by_key(|choice| choice.index);
-        reading.answer.choices = std::mem::take(&mut self.choices);
+        reading.answer.choices = std::mem::take(&mut self.choices).into_values().collect();
         reading.answer.extra = std::mem::take(&mut self.extra);
     }
 }
@@ -91,11 +97,7 @@ impl GeminiFold {
     fn candidate(&mut self, mut candidate: Object, position: u64) -> Step {
         let index = candidate.count("index").unwrap_or(position);
         candidate.remove("index");
-        let at = self.choices.iter().position(|choice| choice.index == index).unwrap_or_else(|| {
-            self.choices.push(Choice { index, ..Choice::default() });
-            self.choices.len() - 1
-        });
-        let choice = &mut self.choices[at];
+        let choice = self.choices.entry(index).or_insert_with(|| Choice { index, ..Choice::default() });
         let mut step = Step::NOTHING;
         if let Some(mut content) = candidate.take_object("content") {
             for part in parts::parts(content.take_list("parts")) {

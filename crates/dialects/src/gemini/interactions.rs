@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use serde::Serialize;
 use serde_json::Value;
 use verbatim_core::model::Usage;
 
 use super::parts::media;
 use crate::counting::known;
-use crate::json::{Object, ObjectExt, join_object, to_text};
+use crate::json::{Object, ObjectExt, entries, join_object, kept, to_text};
 use crate::language::{Fold, Step, objects};
 use crate::openai_chat::content::{citations, left};
 use crate::openai_chat::tools;
@@ -25,7 +26,7 @@ pub(super) fn read_request(mut body: Object, reading: &mut Reading) {
     match body.remove("input") {
         Some(Value::String(text)) => reading.messages.push(Message::text(Role::User, text)),
         Some(Value::Object(block)) => reading.messages.push(Message::new(Role::User, block_parts(block))),
-        Some(Value::Array(list)) => list.into_iter().for_each(|entry| read_input(entry, reading)),
+        Some(Value::Array(list)) => entries(list).for_each(|entry| read_input(entry, reading)),
         _ => {}
     }
     reading.tools = tools::definitions(body.take_list("tools"));
@@ -166,7 +167,7 @@ fn usage(told: &Object) -> Option<Usage> {
 }
 
 /// Folds an interaction's events. Blocks are steps since 2026, contents before.
-#[derive(Default)]
+#[derive(Default, Serialize)]
 pub(super) struct InteractionsFold {
     blocks: BTreeMap<u64, Object>,
     last: Option<Object>,
@@ -203,6 +204,10 @@ impl Fold for InteractionsFold {
                 if ended { Step::END } else { Step::NOTHING }
             }
         }
+    }
+
+    fn kept(&self) -> usize {
+        kept(self)
     }
 
     fn finish(&mut self, reading: &mut Reading) {

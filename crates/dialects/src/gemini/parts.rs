@@ -2,12 +2,12 @@
 
 use serde_json::{Value, json};
 
-use crate::json::{Object, ObjectExt, to_text};
+use crate::json::{Object, ObjectExt, entries, to_text};
 use crate::reading::{Audio, Media, Part, Reasoning, Text, ToolCall, ToolResult};
 
 /// Reads parts. Unknown kinds stay as they are.
 pub(crate) fn parts(list: Vec<Value>) -> Vec<Part> {
-    list.into_iter()
+    entries(list)
         .map(|value| match value {
             Value::Object(part) => self::part(part),
             Value::String(text) => Part::text(text),

@@ -5,11 +5,12 @@ mod tests;
 
 use std::borrow::Cow;
 
+use serde::Serialize;
 use serde_json::Value;
 use verbatim_core::model::Usage;
 
 use crate::counting::known;
-use crate::json::{Object, ObjectExt, to_text};
+use crate::json::{NEAR, Object, ObjectExt, entries, kept, to_text};
 use crate::language::{Fold, Language, Step, objects};
 use crate::openai_chat::content::left;
 use crate::openai_chat::tools;
@@ -45,7 +46,7 @@ impl Language for Ollama {
         match body.remove("input") {
             Some(Value::String(text)) => reading.messages.push(Message::text(Role::User, text)),
             Some(Value::Array(list)) => {
-                let texts = list.into_iter().map(|text| match text {
+                let texts = entries(list).map(|text| match text {
                     Value::String(text) => Part::text(text),
                     value => Part::Other { value },
                 });
@@ -118,7 +119,7 @@ fn message_parts(message: &mut Object) -> Vec<Part> {
 }
 
 /// Folds lines; an answer that came whole is a stream of one.
-#[derive(Default)]
+#[derive(Default, Serialize)]
 struct OllamaFold {
     choice: Choice,
     extra: Object,
@@ -168,6 +169,10 @@ impl Fold for OllamaFold {
         step
     }
 
+    fn kept(&self) -> usize {
+        kept(self)
+    }
+
     fn finish(&mut self, reading: &mut Reading) {
         reading.answer.extra = std::mem::take(&mut self.extra);
         if self.answers {
@@ -179,7 +184,7 @@ impl Fold for OllamaFold {
 impl OllamaFold {
     fn add(&mut self, part: Part) {
         let parts = &mut self.choice.parts;
-        let same = parts.iter_mut().find_map(|have| match (have, &part) {
+        let same = parts.iter_mut().take(NEAR).find_map(|have| match (have, &part) {
             (Part::Text(have), Part::Text(more)) => Some((&mut have.text, more.text.as_str())),
             (Part::Reasoning(Reasoning { text, .. }), Part::Reasoning(more)) => {
                 Some((text, more.text.as_str()))

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::json::{Object, ObjectExt, to_text};
+use crate::json::{Object, ObjectExt, entries, to_text};
 use crate::reading::{Audio, Citation, Media, Part, Reasoning, Text};
 
 /// The parts of a message's `content`: nothing, a text, or a list.
@@ -11,7 +11,7 @@ pub(crate) fn parts(content: Value) -> Vec<Part> {
         Value::Null => Vec::new(),
         Value::String(text) if text.is_empty() => Vec::new(),
         Value::String(text) => vec![Part::text(text)],
-        Value::Array(list) => list.into_iter().map(part).collect(),
+        Value::Array(list) => entries(list).map(part).collect(),
         Value::Object(object) => vec![part(Value::Object(object))],
         other => vec![Part::Other { value: other }],
     }

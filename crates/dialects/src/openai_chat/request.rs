@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::{answer, tools};
-use crate::json::{Object, ObjectExt};
+use crate::json::{Object, ObjectExt, entries};
 use crate::reading::{Message, Part, Reading, Role, ToolResult};
 
 /// Reads a request.
@@ -11,7 +11,7 @@ pub(crate) fn read(mut body: Object, reading: &mut Reading) {
     reading.model_asked = body.take_string("model");
     reading.stream_asked = body.flag("stream");
     body.remove("stream");
-    reading.messages.extend(body.take_list("messages").into_iter().map(message));
+    reading.messages.extend(entries(body.take_list("messages")).map(message));
     reading.tools = tools::definitions(body.take_list("tools"));
     reading.tools.extend(tools::definitions(body.take_list("functions")));
     reading.parameters.append(&mut body);

@@ -1,22 +1,25 @@
 //! Folding the chunks of a streamed chat completion.
 
+use std::collections::BTreeMap;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use serde::Serialize;
 use serde_json::Value;
 
 use super::answer::{self, told_logprobs};
 use super::content::{arguments, left};
 use super::plain::{PlainChunk, Text};
 use super::{content, tools};
-use crate::json::{Object, ObjectExt, join, join_object};
+use crate::json::{NEAR, Object, ObjectExt, join, join_object, kept};
 use crate::language::{Fold, Step, objects};
 use crate::read::take_head;
 use crate::reading::{Choice, Part, Reading, Reasoning, ToolCall};
 
 /// Folds chunks.
-#[derive(Default)]
+#[derive(Default, Serialize)]
 pub(crate) struct ChatFold {
-    choices: Vec<ChoiceFold>,
+    choices: BTreeMap<u64, ChoiceFold>,
     extra: Object,
     /// How often in a row a chunk was not plain.
     not_plain: u32,
@@ -24,6 +27,9 @@ pub(crate) struct ChatFold {
 
 /// Some providers' chunks are never plain: after so many there is no use in trying.
 const ENOUGH_TRIES: u32 = 8;
+
+/// Providers take 128 at most.
+const MOST_CHOICES: usize = 1024;
 
 impl Fold for ChatFold {
     fn frame_bytes(&mut self, bytes: &[u8], reading: &mut Reading) -> Option<Step> {
@@ -63,10 +69,13 @@ impl Fold for ChatFold {
         step
     }
 
+    fn kept(&self) -> usize {
+        kept(self)
+    }
+
     fn finish(&mut self, reading: &mut Reading) {
-        self.choices.sort_by_key(|choice| choice.index);
-        reading.answer.choices =
-            std::mem::take(&mut self.choices).into_iter().map(ChoiceFold::finish).collect();
+        let choices = std::mem::take(&mut self.choices).into_iter();
+        reading.answer.choices = choices.map(|(index, choice)| choice.finish(index)).collect();
         reading.answer.extra = std::mem::take(&mut self.extra);
     }
 }
@@ -93,7 +102,7 @@ impl ChatFold {
             }
         }
         let (choice,) = chunk.choices;
-        let fold = self.choice_at(choice.index);
+        let Some(fold) = self.choice_at(choice.index) else { return Step::NOTHING };
         let told =
             |text: Option<Text<'_>>| text.map(|text| text.0.into_owned()).filter(|text| !text.is_empty());
         let reasoning = told(choice.delta.reasoning_content);
@@ -108,19 +117,19 @@ impl ChatFold {
         step
     }
 
-    fn choice_at(&mut self, index: u64) -> &mut ChoiceFold {
-        let at = self.choices.iter().position(|have| have.index == index).unwrap_or_else(|| {
-            self.choices.push(ChoiceFold { index, ..ChoiceFold::default() });
-            self.choices.len() - 1
-        });
-        &mut self.choices[at]
+    /// The choice of an index; `None` for one more than anybody can ask for.
+    fn choice_at(&mut self, index: u64) -> Option<&mut ChoiceFold> {
+        if self.choices.len() >= MOST_CHOICES && !self.choices.contains_key(&index) {
+            return None;
+        }
+        Some(self.choices.entry(index).or_default())
     }
 
     fn choice(&mut self, mut choice: Object, reading: &mut Reading) -> Step {
         answer::take_choice_error(&mut choice, reading);
         let index = choice.count("index").unwrap_or(0);
         choice.remove("index");
-        let fold = self.choice_at(index);
+        let Some(fold) = self.choice_at(index) else { return Step::NOTHING };
         let mut step = Step::NOTHING;
         if let Some(reason) = choice.take_word("finish_reason") {
             fold.finish_reason = Some(reason);
@@ -146,9 +155,8 @@ impl ChatFold {
 }
 
 /// One choice so far.
-#[derive(Default)]
+#[derive(Default, Serialize)]
 struct ChoiceFold {
-    index: u64,
     parts: Vec<Part>,
     /// The calls among the parts: where, and the index that the provider gave them.
     calls: Vec<(usize, Option<u64>)>,
@@ -190,6 +198,7 @@ impl ChoiceFold {
             match self
                 .parts
                 .iter_mut()
+                .take(NEAR)
                 .find_map(|part| if let Part::Refusal { text } = part { Some(text) } else { None })
             {
                 Some(text) => text.push_str(&more),
@@ -220,6 +229,7 @@ impl ChoiceFold {
         match self
             .parts
             .iter_mut()
+            .take(NEAR)
             .find_map(|part| if let Part::Text(text) = part { Some(text) } else { None })
         {
             Some(text) => text.text.push_str(more),
@@ -231,6 +241,7 @@ impl ChoiceFold {
         let have = self
             .parts
             .iter_mut()
+            .take(NEAR)
             .find_map(|part| if let Part::Reasoning(have) = part { Some(have) } else { None });
         let token = !more.text.is_empty();
         match have {
@@ -262,7 +273,8 @@ impl ChoiceFold {
             .map(arguments)
             .unwrap_or_default();
 
-        let same = self.calls.iter().rposition(|&(at, have)| {
+        let far = self.calls.len().saturating_sub(NEAR);
+        let same = self.calls[far..].iter().rposition(|&(at, have)| {
             let Part::ToolCall(call) = &self.parts[at] else { return false };
             let same_id = id.is_none() || call.id.is_none() || call.id == id;
             match index {
@@ -270,7 +282,7 @@ impl ChoiceFold {
                 None => id.as_ref().map_or(name.is_none(), |id| call.id.as_ref() == Some(id)),
             }
         });
-        let position = same.unwrap_or_else(|| {
+        let position = same.map(|near| far + near).unwrap_or_else(|| {
             self.parts.push(Part::ToolCall(ToolCall::default()));
             self.calls.push((self.parts.len() - 1, index));
             self.calls.len() - 1
@@ -291,6 +303,7 @@ impl ChoiceFold {
         let have = self
             .parts
             .iter_mut()
+            .take(NEAR)
             .find_map(|part| if let Part::Audio(have) = part { Some(have) } else { None });
         let token = more.media.data.is_some() || more.transcript.is_some();
         let Some(have) = have else {
@@ -308,7 +321,7 @@ impl ChoiceFold {
         token
     }
 
-    fn finish(mut self) -> Choice {
+    fn finish(mut self, index: u64) -> Choice {
         if let Value::Array(details) = self.details.take() {
             let mut message = Object::new();
             message.insert("reasoning_details".into(), Value::Array(details));
@@ -316,6 +329,7 @@ impl ChoiceFold {
                 let have = self
                     .parts
                     .iter_mut()
+                    .take(NEAR)
                     .find_map(|part| if let Part::Reasoning(have) = part { Some(have) } else { None });
                 match have {
                     Some(have) => {
@@ -328,7 +342,7 @@ impl ChoiceFold {
         }
         answer::cite(&mut self.parts, self.annotations);
         Choice {
-            index: self.index,
+            index,
             parts: self.parts,
             finish_reason: self.finish_reason,
             logprobs: told_logprobs(self.logprobs),
@@ -344,10 +358,14 @@ pub(crate) fn append_base64(have: &mut String, more: &str) {
         have.push_str(more);
         return;
     }
-    match (STANDARD.decode(&have), STANDARD.decode(more)) {
-        (Ok(mut bytes), Ok(next)) => {
+    // Only the last four characters can hold padding.
+    let whole = have.len().saturating_sub(4);
+    let last = have.get(whole..).and_then(|last| STANDARD.decode(last).ok());
+    match (last, STANDARD.decode(more)) {
+        (Some(mut bytes), Ok(next)) => {
             bytes.extend(next);
-            *have = STANDARD.encode(bytes);
+            have.truncate(whole);
+            STANDARD.encode_string(bytes, have);
         }
         _ => have.push_str(more),
     }

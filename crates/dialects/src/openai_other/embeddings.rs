@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde::de::{IgnoredAny, SeqAccess, Visitor};
 
 use crate::counting;
-use crate::json::Object;
+use crate::json::BoundedObject;
 use crate::reading::Reading;
 
 #[derive(Deserialize)]
@@ -14,7 +14,7 @@ struct List {
     data: Option<Count>,
     model: Option<String>,
     id: Option<String>,
-    usage: Option<Object>,
+    usage: Option<BoundedObject>,
     error: Option<IgnoredAny>,
 }
 
@@ -51,7 +51,7 @@ pub(super) fn read(bytes: &[u8], reading: &mut Reading) -> bool {
     };
     reading.model_served = model.filter(|model| !model.is_empty());
     reading.provider_request_id = id;
-    reading.usage = usage.as_ref().and_then(counting::openai);
+    reading.usage = usage.as_ref().and_then(|usage| counting::openai(&usage.0));
     reading.note(format!("the answer holds {count} {}", if count == 1 { "vector" } else { "vectors" }));
     true
 }

@@ -5,8 +5,8 @@ use verbatim_core::model::Usage;
 
 use crate::counting;
 use crate::errors;
-use crate::frames::websocket::{Deflate, Kind, Messages, messages};
-use crate::json::{self, Object, ObjectExt};
+use crate::frames::websocket::{Deflate, messages};
+use crate::json::{Frames, NEAR, Object, ObjectExt, Unparsed, entries, kept};
 use crate::openai_chat::tools;
 use crate::openai_responses::items;
 use crate::reading::{Choice, Message, Part, Reading, Role};
@@ -18,39 +18,31 @@ pub(crate) fn read(view: &ExchangeView<'_>, reading: &mut Reading) {
     reading.stream_asked = true;
     reading.model_asked = model_in_query(view.path);
     let extensions = view.response_headers.get_str("sec-websocket-extensions").unwrap_or_default();
-    let asked = messages(view.request_body, Deflate::agreed(extensions, true));
-    let answered = messages(view.response_body, Deflate::agreed(extensions, false));
-    for (whose, side) in [("client", &asked), ("provider", &answered)] {
-        if let Some(Kind::Close(code)) =
-            side.list.iter().map(|message| message.kind).find(|kind| matches!(kind, Kind::Close(_)))
-        {
-            reading.note(format!(
-                "the {whose} closed with {}",
-                code.map_or("no code".to_owned(), |code| code.to_string())
-            ));
+    let mut asked = messages(view.request_body, Deflate::agreed(extensions, true));
+    let mut answered = messages(view.response_body, Deflate::agreed(extensions, false));
+    let mut tunnel = Tunnel { reading, said: Vec::new(), usage: None, frames: Frames::new() };
+    for message in asked.by_ref() {
+        if let Some(event) = tunnel.parse(&message.payload) {
+            tunnel.asked(event);
         }
-        if side.cut {
+    }
+    for message in answered.by_ref() {
+        if let Some(event) = tunnel.parse(&message.payload) {
+            tunnel.answered(event, message.end);
+        }
+    }
+    let all_read = !tunnel.frames.are_too_many();
+    tunnel.finish();
+    for (whose, side) in [("client", &asked), ("provider", &answered)] {
+        if let Some(code) = side.controls().close {
+            let code = code.map_or("no code".to_owned(), |code| code.to_string());
+            reading.note(format!("the {whose} closed with {code}"));
+        }
+        if side.is_cut() {
             reading.note(format!("what the {whose} sent is cut"));
         }
     }
-    let mut tunnel = Tunnel { reading, said: Vec::new(), usage: None };
-    for (event, _) in events(&asked) {
-        tunnel.asked(event);
-    }
-    for (event, end) in events(&answered) {
-        tunnel.answered(event, end);
-    }
-    tunnel.finish();
-    reading.ended_well = reading.error.is_none() && !asked.cut && !answered.cut;
-}
-
-fn events(messages: &Messages) -> impl Iterator<Item = (Object, u64)> {
-    messages.list.iter().filter(|message| matches!(message.kind, Kind::Text | Kind::Binary)).filter_map(
-        |message| match json::parse(&message.payload) {
-            Some(Value::Object(event)) => Some((event, message.end)),
-            _ => None,
-        },
-    )
+    reading.ended_well = reading.error.is_none() && !asked.is_cut() && !answered.is_cut() && all_read;
 }
 
 fn model_in_query(path: &str) -> Option<String> {
@@ -65,9 +57,24 @@ struct Tunnel<'a> {
     /// What was said by a response that has not ended.
     said: Vec<(String, String)>,
     usage: Option<Usage>,
+    frames: Frames,
 }
 
 impl Tunnel<'_> {
+    /// The event that a message holds. One that is too large is left out, and noted.
+    fn parse(&mut self, payload: &[u8]) -> Option<Object> {
+        let Self { reading, said, frames, .. } = self;
+        let have = || kept(&(&reading.messages, &reading.answer, &reading.parameters, &reading.tools, said));
+        match frames.parse(payload, have) {
+            Ok(Value::Object(event)) => Some(event),
+            Err(Unparsed::TooMuch) => {
+                reading.note("tunnel: too many values to be read");
+                None
+            }
+            Ok(_) | Err(Unparsed::NotJson) => None,
+        }
+    }
+
     fn asked(&mut self, mut event: Object) {
         match event.text("type") {
             Some("session.update") => {
@@ -139,7 +146,7 @@ impl Tunnel<'_> {
                 let speaks = kind.ends_with("text.delta") || kind.ends_with("transcript.delta");
                 if let Some(delta) = event.take_string("delta").filter(|_| speaks) {
                     let item = event.take_string("item_id").unwrap_or_default();
-                    match self.said.iter_mut().find(|(have, _)| *have == item) {
+                    match self.said.iter_mut().rev().take(NEAR).find(|(have, _)| *have == item) {
                         Some((_, text)) => text.push_str(&delta),
                         None => self.said.push((item, delta)),
                     }
@@ -159,7 +166,7 @@ impl Tunnel<'_> {
         }
         let finish_reason = response.take_string("status");
         let mut parts = Vec::new();
-        response.take_list("output").into_iter().for_each(|item| items::read(item, &mut parts));
+        entries(response.take_list("output")).for_each(|item| items::read(item, &mut parts));
         let index = self.reading.answer.choices.len() as u64;
         self.reading.answer.choices.push(Choice { index, parts, finish_reason, ..Choice::default() });
     }

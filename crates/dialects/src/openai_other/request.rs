@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::json::{Object, ObjectExt};
+use crate::json::{Object, ObjectExt, entries};
 use crate::openai_chat::{content, request, tools};
 use crate::reading::{Audio, Media, Message, Part, Reading, Role};
 
@@ -15,8 +15,8 @@ pub(super) fn read(mut body: Object, is_audio: bool, reading: &mut Reading) {
     if let Some(text) = body.take_string("instructions").filter(|text| !text.is_empty()) {
         reading.messages.push(Message::text(Role::System, text));
     }
-    reading.messages.extend(body.take_list("messages").into_iter().map(request::message));
-    reading.messages.extend(body.take_list("additional_messages").into_iter().map(request::message));
+    reading.messages.extend(entries(body.take_list("messages")).map(request::message));
+    reading.messages.extend(entries(body.take_list("additional_messages")).map(request::message));
     let mut parts = Vec::new();
     for key in ["prompt", "input", "query", "text"] {
         if let Some(value) = body.remove(key) {
@@ -51,7 +51,7 @@ fn input(value: Value, parts: &mut Vec<Part>, reading: &mut Reading) {
     if list.first().is_some_and(Value::is_number) {
         return reading.note(format!("the input is {} numbers of tokens", list.len()));
     }
-    for entry in list {
+    for entry in entries(list) {
         match entry {
             Value::Array(tokens) => reading.note(format!("an input is {} numbers of tokens", tokens.len())),
             entry => parts.extend(content::parts(entry)),
@@ -62,7 +62,7 @@ fn input(value: Value, parts: &mut Vec<Part>, reading: &mut Reading) {
 /// The documents of a reranking.
 fn documents(body: &mut Object) -> Vec<Part> {
     let mut parts = Vec::new();
-    for document in body.take_list("documents") {
+    for document in entries(body.take_list("documents")) {
         match document {
             Value::Object(mut document) => match document.take_string("text") {
                 Some(text) => parts.push(Part::text(text)),

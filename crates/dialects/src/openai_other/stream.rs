@@ -1,8 +1,9 @@
 //! Folding the other endpoints' streams: completions, transcriptions, speech, images, runs of assistants.
 
+use serde::Serialize;
 use serde_json::Value;
 
-use crate::json::{Object, ObjectExt};
+use crate::json::{Object, ObjectExt, kept};
 use crate::language::{Fold, Step, objects};
 use crate::openai_chat::answer::take_usage;
 use crate::openai_chat::content::{self, image_made};
@@ -11,7 +12,7 @@ use crate::read::take_head;
 use crate::reading::{Audio, Choice, Part, Reading};
 
 /// Folds frames; those with choices as chat completions are.
-#[derive(Default)]
+#[derive(Default, Serialize)]
 pub(super) struct OtherFold {
     chat: ChatFold,
     text: String,
@@ -80,6 +81,10 @@ impl Fold for OtherFold {
                 if kind.ends_with(".done") { Step::END } else { Step::NOTHING }
             }
         }
+    }
+
+    fn kept(&self) -> usize {
+        kept(self)
     }
 
     fn finish(&mut self, reading: &mut Reading) {

@@ -2,20 +2,24 @@
 
 use serde_json::{Value, json};
 
-use crate::json::{Object, ObjectExt, to_text};
+use crate::json::{Object, ObjectExt, entries, to_text};
 use crate::openai_chat::content::{self, arguments, image_made};
 use crate::reading::{Message, Part, Reasoning, Role, ToolCall, ToolResult};
 
 /// The messages that a list of items makes. What the model said in a row (reasoning, text, calls) is one message.
 pub(crate) fn messages(list: Vec<Value>) -> Vec<Message> {
     let mut messages: Vec<Message> = Vec::new();
-    for item in list {
+    for item in entries(list) {
         let role = role(&item);
         let mut parts = Vec::new();
         read(item, &mut parts);
         match messages.last_mut() {
             Some(last) if last.role == role && role == Role::Assistant => last.parts.append(&mut parts),
-            _ => messages.push(Message::new(role, parts)),
+            _ => {
+                // A million of them would waste what pushing reserves for more.
+                parts.shrink_to_fit();
+                messages.push(Message::new(role, parts));
+            }
         }
     }
     messages
@@ -130,7 +134,7 @@ fn own_result(item: &mut Object) -> Option<ToolResult> {
     let parts = match told {
         Value::String(text) => vec![Part::text(text)],
         Value::Array(list) if list.is_empty() => return None,
-        Value::Array(list) => list.into_iter().map(|value| Part::Other { value }).collect(),
+        Value::Array(list) => entries(list).map(|value| Part::Other { value }).collect(),
         value => vec![Part::Other { value }],
     };
     Some(ToolResult { call_id: None, name: None, parts, is_error })

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::counting;
 use crate::errors;
-use crate::json::{Object, ObjectExt};
+use crate::json::{Object, ObjectExt, entries};
 use crate::language::{Fold, Language};
 use crate::openai_chat::tools;
 use crate::read::take_head;
@@ -60,7 +60,7 @@ pub(crate) fn read_response(mut body: Object, reading: &mut Reading) {
             body.get("error").and_then(|error| errors::explicit(&serde_json::json!({ "error": error })));
     }
     let mut parts = Vec::new();
-    body.take_list("output").into_iter().for_each(|item| items::read(item, &mut parts));
+    entries(body.take_list("output")).for_each(|item| items::read(item, &mut parts));
     let finish_reason = finish_reason(&body);
     if let Some(tier) = body.remove("service_tier").filter(Value::is_string) {
         reading.answer.extra.insert("service_tier".into(), tier);

@@ -6,15 +6,16 @@
 
 use std::collections::BTreeMap;
 
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::read_response;
-use crate::json::{Object, ObjectExt};
+use crate::json::{NEAR, Object, ObjectExt, kept};
 use crate::language::{Fold, Step};
 use crate::reading::Reading;
 
 /// Folds events.
-#[derive(Default)]
+#[derive(Default, Serialize)]
 pub(crate) struct ResponsesFold {
     /// The items so far, by their place in the output.
     items: BTreeMap<u64, Object>,
@@ -73,6 +74,10 @@ impl Fold for ResponsesFold {
             }
             _ => self.text(&kind, event),
         }
+    }
+
+    fn kept(&self) -> usize {
+        kept(self)
     }
 
     fn finish(&mut self, reading: &mut Reading) {
@@ -156,7 +161,8 @@ impl ResponsesFold {
             return index;
         }
         let id = event.text("item_id").or_else(|| event.object("item")?.text("id"));
-        let known = id.and_then(|id| self.items.iter().find(|(_, item)| item.text("id") == Some(id)));
+        let known = id
+            .and_then(|id| self.items.iter().rev().take(NEAR).find(|(_, item)| item.text("id") == Some(id)));
         match known {
             Some((at, _)) => *at,
             None if event.contains_key("item") => self.items.keys().next_back().map_or(0, |last| last + 1),
@@ -177,8 +183,8 @@ impl ResponsesFold {
             *entries = Value::Array(Vec::new());
         }
         let entries = entries.as_array_mut()?;
-        let index =
-            usize::try_from(event.count(index).unwrap_or(0)).ok().filter(|index| *index < MOST_PARTS)?;
+        let most = entries.len() + MOST_SKIPPED;
+        let index = usize::try_from(event.count(index).unwrap_or(0)).ok().filter(|index| *index <= most)?;
         while entries.len() <= index {
             entries.push(Value::Null);
         }
@@ -189,5 +195,6 @@ impl ResponsesFold {
     }
 }
 
-/// No item has more parts: an index beyond is garbage, and making room for it would cost.
-const MOST_PARTS: usize = 10_000;
+/// So many parts' events may be lost in a row. An index further on is garbage, and making room for it would cost more
+/// than the event itself.
+const MOST_SKIPPED: usize = 16;

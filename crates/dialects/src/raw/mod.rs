@@ -13,7 +13,7 @@ use serde_json::Value;
 use verbatim_core::model::Usage;
 
 use crate::counting::{self, known};
-use crate::json::{Object, ObjectExt};
+use crate::json::{Object, ObjectExt, entries};
 use crate::language::{Fold, Language, objects};
 use crate::openai_chat::content::{self, left};
 use crate::openai_chat::{answer, request, tools};
@@ -47,7 +47,7 @@ impl Language for Raw {
         if let Some(system) = system {
             reading.messages.push(Message::new(Role::System, content::parts(system)));
         }
-        for message in body.take_list("messages") {
+        for message in entries(body.take_list("messages")) {
             reading.messages.push(match message {
                 Value::Object(mut message) if is_converse(&message) => {
                     let role = Role::from_word(&message.take_string("role").unwrap_or_default());

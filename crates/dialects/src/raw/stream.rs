@@ -2,19 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-use serde_json::Value;
+use serde::Serialize;
 
 use super::{converse_part, usage};
 use crate::anthropic::AnthropicFold;
-use crate::json::{self, Object, ObjectExt, join_object};
+use crate::json::{Object, ObjectExt, join_object, kept};
 use crate::language::{Fold, Step};
 use crate::openai_chat::stream::ChatFold;
 use crate::reading::{Choice, Part, Reading};
 
 /// Folds frames.
-#[derive(Default)]
+#[derive(Default, Serialize)]
 pub(super) struct RawFold {
     anthropic: AnthropicFold,
     chat: ChatFold,
@@ -26,14 +24,6 @@ pub(super) struct RawFold {
 
 impl Fold for RawFold {
     fn frame(&mut self, name: Option<&str>, mut frame: Object, reading: &mut Reading) -> Step {
-        // Bedrock wraps what the model's own language says.
-        if let Some(Value::Object(inner)) = frame
-            .text("bytes")
-            .and_then(|bytes| STANDARD.decode(bytes).ok())
-            .and_then(|bytes| json::parse(&bytes))
-        {
-            frame = inner;
-        }
         if frame.contains_key("choices") {
             return self.chat.frame(name, frame, reading);
         }
@@ -65,6 +55,10 @@ impl Fold for RawFold {
             }
             _ => self.any(frame, reading),
         }
+    }
+
+    fn kept(&self) -> usize {
+        kept(self)
     }
 
     fn finish(&mut self, reading: &mut Reading) {

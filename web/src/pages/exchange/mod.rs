@@ -15,9 +15,10 @@ use verbatim_core::model::{Exchange, ExchangeId, Leg, Outcome, RecordMode};
 
 use self::figures::figures;
 use self::heads::{AttemptView, HeadersView, heads};
-use super::{Chrome, asks_for, html_with};
+use super::{Chrome, asks_for, html, html_with};
+use crate::heavy::heavy;
 use crate::reading::{self, Loaded};
-use crate::state::{App, Shared};
+use crate::state::Shared;
 use crate::text::Text;
 use crate::view::code::{CallAgain, call_again};
 use crate::view::conversation::{Conversation, Shown, Turn};
@@ -228,24 +229,28 @@ pub(super) async fn page(
         }
     };
     let tab = Tab::of(wanted.tab.as_deref());
-    let p = pane(&app, &c, &loaded, tab);
-    if in_pane {
-        html_with(StatusCode::OK, &PanePart { c, p })
-    } else if asks_for(&headers, "tab") {
-        html_with(StatusCode::OK, &TabPart { c, p })
-    } else {
-        html_with(StatusCode::OK, &ExchangePage { c, p })
-    }
+    let (asks_for_tab, gateway_url) = (asks_for(&headers, "tab"), app.config.gateway_url.clone());
+    let made = heavy(&app, move || {
+        let p = pane(&gateway_url, &c, &loaded, tab);
+        if in_pane {
+            html(&PanePart { c, p })
+        } else if asks_for_tab {
+            html(&TabPart { c, p })
+        } else {
+            html(&ExchangePage { c, p })
+        }
+    });
+    made.await.into_response()
 }
 
-fn pane(app: &App, c: &Chrome, loaded: &Loaded, tab: Tab) -> Pane {
+fn pane(gateway_url: &str, c: &Chrome, loaded: &Loaded, tab: Tab) -> Pane {
     let tabs = Tab::ALL.into_iter().map(|known| TabLink {
         word: known.word(),
         label: known.label(c.t),
         on: known == tab,
     });
     let body = match tab {
-        Tab::Conversation => Body::Conversation(Box::new(conversation(app, c, loaded))),
+        Tab::Conversation => Body::Conversation(Box::new(conversation(gateway_url, c, loaded))),
         Tab::Raw => Body::Raw {
             legs: legs(loaded.exchange.id, &loaded.heads, &loaded.bodies, c.t),
             recorded: loaded.exchange.record == RecordMode::Full,
@@ -302,7 +307,7 @@ fn head(c: &Chrome, exchange: &Exchange) -> Head {
     }
 }
 
-fn conversation(app: &App, c: &Chrome, loaded: &Loaded) -> ConversationView {
+fn conversation(gateway_url: &str, c: &Chrome, loaded: &Loaded) -> ConversationView {
     let Loaded { exchange, heads, bodies, reading } = loaded;
     let conversation = Conversation::new(reading, exchange.id, c.t);
     let parameters = if reading.parameters.is_empty() {
@@ -331,7 +336,7 @@ fn conversation(app: &App, c: &Chrome, loaded: &Loaded) -> ConversationView {
         parameters,
         notes,
         figures: figures(c.t, loaded),
-        again: call_again(&app.config.gateway_url, exchange, &heads.request.headers, &request),
+        again: call_again(gateway_url, exchange, &heads.request.headers, &request),
         recorded: exchange.record == RecordMode::Full,
         answered: exchange.response_bytes > 0,
     }

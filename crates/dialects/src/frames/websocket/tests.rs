@@ -23,8 +23,15 @@ fn frame(first: u8, payload: &[u8], mask: Option<[u8; 4]>) -> Vec<u8> {
     frame
 }
 
-fn texts(messages: &Messages) -> Vec<String> {
-    messages.list.iter().map(|message| message.text().into_owned()).collect()
+fn texts(messages: &[Message]) -> Vec<String> {
+    messages.iter().map(|message| message.text().into_owned()).collect()
+}
+
+/// All messages, the control frames, and whether the end is cut.
+fn all(bytes: &[u8], deflate: Option<Deflate>) -> (Vec<Message>, Controls, bool) {
+    let mut messages = messages(bytes, deflate);
+    let list = messages.by_ref().collect();
+    (list, messages.controls(), messages.is_cut())
 }
 
 fn compressed(state: &mut Compress, text: &str) -> Vec<u8> {
@@ -43,12 +50,24 @@ fn a_clients_frames_are_unmasked_and_fragments_joined() {
     bytes.extend(frame(0x80, "stück".as_bytes(), mask));
     bytes.extend(frame(0x82, &vec![7; 70_000], mask));
     bytes.extend(frame(0x88, b"\x03\xe8bye", mask));
-    let messages = messages(&bytes, None);
-    let kinds: Vec<Kind> = messages.list.iter().map(|message| message.kind).collect();
-    assert_eq!(kinds, [Kind::Text, Kind::Ping, Kind::Text, Kind::Binary, Kind::Close(Some(1000))]);
-    assert_eq!(texts(&messages)[2], "frühstück");
-    assert_eq!((messages.list[3].payload.len(), texts(&messages)[4].as_str()), (70_000, "bye"));
-    assert_eq!((messages.list[4].end, messages.cut), (bytes.len() as u64, false));
+    let (messages, controls, cut) = all(&bytes, None);
+    let kinds: Vec<Kind> = messages.iter().map(|message| message.kind).collect();
+    assert_eq!(kinds, [Kind::Text, Kind::Text, Kind::Binary]);
+    assert_eq!((texts(&messages)[1].as_str(), messages[2].payload.len()), ("frühstück", 70_000));
+    assert_eq!((messages[2].end, cut), (bytes.len() as u64 - 11, false));
+    assert_eq!(controls, Controls { pings: 1, pongs: 0, close: Some(Some(1000)) });
+}
+
+#[test]
+fn control_frames_are_counted_and_not_kept() {
+    let mut bytes = frame(0x89, b"", None).repeat(2_000_000);
+    bytes.extend(frame(0x8a, b"pong", None).repeat(3));
+    bytes.extend(frame(0x81, b"text", None));
+    bytes.extend(frame(0x88, b"", None).repeat(2));
+    let mut messages = messages(&bytes, None);
+    assert_eq!(texts(&messages.by_ref().collect::<Vec<_>>()), ["text"]);
+    assert_eq!(messages.controls(), Controls { pings: 2_000_000, pongs: 3, close: Some(None) });
+    assert!(!messages.is_cut());
 }
 
 #[test]
@@ -63,9 +82,9 @@ fn compressed_messages_are_read_with_and_without_shared_context() {
             }
         }
         bytes.extend(frame(0x81, b"plain", None));
-        let messages = messages(&bytes, Some(Deflate { context_takeover }));
+        let (messages, ..) = all(&bytes, Some(Deflate { context_takeover }));
         assert_eq!(texts(&messages), ["hello hello hello hello", "hello hello hello again", "", "plain"]);
-        assert!(messages.list.iter().all(|message| !message.cut));
+        assert!(messages.iter().all(|message| !message.cut));
     }
 }
 
@@ -82,8 +101,8 @@ fn a_bomb_is_cut() {
     let mut state = Compress::new(Compression::default(), false);
     let mut payload = Vec::with_capacity(1 << 20);
     state.compress_vec(&vec![0; 40 << 20], &mut payload, FlushCompress::Sync).unwrap();
-    let messages = messages(&frame(0xc2, &payload, None), Some(Deflate { context_takeover: true }));
-    assert!(messages.list[0].cut && messages.list[0].payload.len() <= MESSAGE_LIMIT);
+    let (messages, ..) = all(&frame(0xc2, &payload, None), Some(Deflate { context_takeover: true }));
+    assert!(messages[0].cut && messages[0].payload.len() <= MESSAGE_LIMIT);
 }
 
 #[test]
@@ -91,18 +110,18 @@ fn a_cut_tunnel_gives_the_messages_before_the_cut() {
     let mut bytes = frame(0x81, b"one", None);
     bytes.extend(frame(0x81, b"two", None));
     for end in 5..bytes.len() {
-        let messages = messages(&bytes[..end], None);
-        assert_eq!((texts(&messages), messages.cut), (vec!["one".to_owned()], end > 5), "{end}");
+        let (messages, _, cut) = all(&bytes[..end], None);
+        assert_eq!((texts(&messages), cut), (vec!["one".to_owned()], end > 5), "{end}");
     }
-    assert!(messages(&frame(0x80, b"of nothing", None), None).cut);
-    assert!(messages(&frame(0x83, b"?", None), None).cut);
+    assert!(all(&frame(0x80, b"of nothing", None), None).2);
+    assert!(all(&frame(0x83, b"?", None), None).2);
 }
 
 proptest! {
     #[test]
     fn garbage_never_panics(bytes in proptest::collection::vec(any::<u8>(), 0..200), context_takeover: bool) {
-        let _ = messages(&bytes, None);
-        let _ = messages(&bytes, Some(Deflate { context_takeover }));
-        let _ = messages(&frame(0xc1, &bytes, None), Some(Deflate { context_takeover }));
+        let _ = all(&bytes, None);
+        let _ = all(&bytes, Some(Deflate { context_takeover }));
+        let _ = all(&frame(0xc1, &bytes, None), Some(Deflate { context_takeover }));
     }
 }

@@ -1,34 +1,51 @@
 //! Taking JSON apart without trusting its shape.
 
+mod budget;
+mod kept;
+
 use std::borrow::Cow;
 
 use serde_json::{Map, Value};
 
+pub(crate) use self::budget::{BoundedObject, Budget, Unparsed};
+pub(crate) use self::kept::{Frames, kept};
+
 /// An object as it came off the wire.
 pub(crate) type Object = Map<String, Value>;
 
-/// What parsed JSON may take in memory, in bytes.
-const MOST_MEMORY: usize = 256 << 20;
-/// What a value takes at most beside its text: a key, a node of a map, a word for its type.
-const PER_VALUE: usize = 100;
-
-/// Whether a body can be parsed without taking more memory than any honest one does: a megabyte of `1,1,1` becomes
-/// fifty.
-pub(crate) fn is_bounded(bytes: &[u8]) -> bool {
-    let most_values = MOST_MEMORY.saturating_sub(bytes.len()) / PER_VALUE;
-    // Each value but the first of a list or object follows a comma.
-    bytes.len() <= most_values || memchr::memchr_iter(b',', bytes).count() <= most_values
+/// Parses JSON within a budget; bytes that are not UTF-8 are replaced rather than refused.
+pub(crate) fn parse(bytes: &[u8], budget: &Budget) -> Result<Value, Unparsed> {
+    let parsed = budget.parse(bytes);
+    if parsed != Err(Unparsed::NotJson) || !is_meant(bytes) {
+        return parsed;
+    }
+    match String::from_utf8_lossy(bytes) {
+        Cow::Owned(mended) => budget.parse(mended.as_bytes()),
+        Cow::Borrowed(_) => parsed,
+    }
 }
 
-/// Parses JSON; bytes that are not UTF-8 are replaced rather than refused.
-pub(crate) fn parse(bytes: &[u8]) -> Option<Value> {
-    match serde_json::from_slice(bytes) {
-        Ok(value) => Some(value),
-        Err(_) => match String::from_utf8_lossy(bytes) {
-            Cow::Owned(mended) => serde_json::from_str(&mended).ok(),
-            Cow::Borrowed(_) => None,
-        },
-    }
+/// Whether bytes are meant as JSON, rather than a form or a file.
+pub(crate) fn is_meant(bytes: &[u8]) -> bool {
+    matches!(bytes.trim_ascii_start().first(), Some(b'{' | b'[' | b'"'))
+}
+
+/// The entries of a list that hold content. Numbers and flags are none; those that stand in a row are one entry, a
+/// list, so that a million of them don't become a million messages.
+pub(crate) fn entries(list: Vec<Value>) -> impl Iterator<Item = Value> {
+    let is_bare = |value: &Value| matches!(value, Value::Null | Value::Bool(_) | Value::Number(_));
+    let mut list = list.into_iter().peekable();
+    std::iter::from_fn(move || {
+        let first = list.next()?;
+        if !is_bare(&first) || !list.peek().is_some_and(is_bare) {
+            return Some(first);
+        }
+        let mut row = vec![first];
+        while let Some(next) = list.next_if(is_bare) {
+            row.push(next);
+        }
+        Some(Value::Array(row))
+    })
 }
 
 /// A JSON value as the text it travels as.
@@ -138,8 +155,13 @@ pub(crate) fn word(value: &Value) -> Option<String> {
     }
 }
 
+/// How far back the piece of a stream may refer to an earlier one by a name or number. Looking through all that came
+/// before, for every piece, would take for ever where somebody sends a million.
+pub(crate) const NEAR: usize = 256;
+
 /// Joins a piece of a streamed value to what came before: texts are appended, lists extended, objects joined key by
-/// key, anything else replaced. List entries with an `index` join the entry of that index.
+/// key, anything else replaced. List entries with an `index` join the entry of that index, if it is among the last
+/// [`NEAR`].
 pub(crate) fn join(into: &mut Value, piece: Value) {
     match (into, piece) {
         (_, Value::Null) => {}
@@ -148,7 +170,10 @@ pub(crate) fn join(into: &mut Value, piece: Value) {
             for entry in more {
                 let index = entry.get("index").and_then(Value::as_u64);
                 let same = index.and_then(|index| {
-                    list.iter_mut().find(|have| have.get("index").and_then(Value::as_u64) == Some(index))
+                    list.iter_mut()
+                        .rev()
+                        .take(NEAR)
+                        .find(|have| have.get("index").and_then(Value::as_u64) == Some(index))
                 });
                 match same {
                     Some(have) => join(have, entry),
@@ -197,15 +222,16 @@ mod tests {
 
     #[test]
     fn bytes_that_are_not_utf8_do_not_break_a_document() {
-        assert_eq!(parse(b"{\"a\":\"x\xff\"}"), Some(json!({"a": "x\u{fffd}"})));
-        assert_eq!(parse(b"{\"a\":"), None);
+        assert_eq!(parse(b"{\"a\":\"x\xff\"}", &Budget::new()), Ok(json!({"a": "x\u{fffd}"})));
+        assert_eq!(parse(b"{\"a\":", &Budget::new()), Err(Unparsed::NotJson));
+        assert_eq!(parse(b"{\"a\":\"\xff\"}", &Budget::of(0)), Err(Unparsed::TooMuch));
     }
 
     #[test]
-    fn what_would_take_too_much_memory_is_not_parsed() {
-        assert!(is_bounded(b"[1,2,3]"));
-        assert!(is_bounded(format!("{{\"image\":\"{}\"}}", "iVBORw0K".repeat(2 << 20)).as_bytes()));
-        assert!(!is_bounded("1,".repeat(4 << 20).as_bytes()));
+    fn numbers_in_a_row_are_one_entry() {
+        let list = vec![json!(1), json!(2), json!("a"), json!(null), json!({}), json!(true), json!(3)];
+        let entries: Vec<Value> = entries(list).collect();
+        assert_eq!(entries, [json!([1, 2]), json!("a"), json!(null), json!({}), json!([true, 3])]);
     }
 
     #[test]
