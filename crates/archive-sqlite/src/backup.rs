@@ -1,6 +1,7 @@
 //! A consistent copy while running.
 
-use std::fs;
+use std::fs::{self, DirBuilder, Permissions};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -37,19 +38,23 @@ impl Engine {
 fn make_empty(directory: &Path) -> PortResult<()> {
     let failed =
         |error| PortError::permanent(format_args!("could not back up to {}", directory.display()), error);
-    fs::create_dir_all(directory).map_err(failed)?;
+    // Records hold what people say to their models: nobody else's business, wherever the copy lies.
+    DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(failed)?;
     if fs::read_dir(directory).map_err(failed)?.next().is_some() {
         return Err(PortError::Conflict(format!(
             "{} is not empty: a backup goes into a new directory",
             directory.display()
         )));
     }
-    Ok(())
+    fs::set_permissions(directory, Permissions::from_mode(0o700)).map_err(failed)
 }
 
-/// One file as of one moment, without what was deleted in it, durable when it returns.
+/// One file as of one moment, without what was deleted in it, durable when it returns, and for its owner alone.
 fn copy(from: &Path, to: &PathBuf) -> PortResult<()> {
     let doing = || format!("copy {} to {}", from.display(), to.display());
+    // SQLite takes a file that is empty; one that it made could be read by others.
+    let made = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(to);
+    made.map_err(|error| PortError::transient(format_args!("could not {}", doing()), error))?;
     // A connection of its own: the copy reads for long, and the pool's are for short reads.
     let connection = open(from, &Options { cache_bytes: 1 << 20, ..Options::default() })?;
     connection.execute("VACUUM INTO ?1", [to.to_string_lossy()]).doing(doing())?;

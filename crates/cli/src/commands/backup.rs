@@ -1,7 +1,8 @@
 //! `backup`: a consistent copy of the archive, also while it is being written.
 
-use std::fs::{self, DirBuilder};
-use std::os::unix::fs::DirBuilderExt;
+use std::fs::{self, DirBuilder, Permissions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -70,5 +71,9 @@ fn make_empty(into: &Path) -> Result<()> {
     if fs::read_dir(into).with_context(doing)?.next().is_some() {
         bail!("{} is not empty: a backup goes into a new directory", into.display());
     }
-    Ok(())
+    match fs::set_permissions(into, Permissions::from_mode(0o700)) {
+        // One that is somebody else's stays as it is: what goes into it is closed to others by itself.
+        Err(error) if error.kind() != io::ErrorKind::PermissionDenied => Err(error).with_context(doing),
+        _ => Ok(()),
+    }
 }

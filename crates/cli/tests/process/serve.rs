@@ -1,5 +1,9 @@
 //! One process that relays, records and shows: from the first call to the end in order.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
 use crate::support::{Process, complaint, configure, output, place, verbatim, wait_for};
 use rustix::process::Signal;
 use serde_json::{Value, json};
@@ -105,6 +109,37 @@ async fn a_copy_made_while_running_can_be_used_by_itself() {
     let leg = get(format!("{}/api/v1/exchanges/{id}/legs/client_response", copy.instance.web)).await;
     assert_eq!(leg.unwrap(), body);
     assert!(copy.stop().success());
+    assert!(process.stop().success());
+    mock.shutdown().await;
+}
+
+/// What a path is or leads to that others than its owner may read or enter.
+fn open_to_others(path: &Path) -> Vec<PathBuf> {
+    let meta = std::fs::metadata(path).unwrap();
+    let inside = meta.is_dir().then(|| std::fs::read_dir(path).unwrap());
+    let mut open: Vec<PathBuf> =
+        inside.into_iter().flatten().flat_map(|entry| open_to_others(&entry.unwrap().path())).collect();
+    if meta.permissions().mode() & 0o077 != 0 {
+        open.push(path.to_owned());
+    }
+    open
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_is_for_its_owner_alone_in_a_directory_that_was_there_before_too() {
+    let (place, mock) = (place(), MockProvider::start(Config::default()).await.unwrap());
+    configure(place.path(), &mock.base_url());
+    let process = Process::start(place.path(), &["up"]);
+    let (id, _) = ask(&process.instance.gateway).await;
+    archived(&process.instance.web, &id).await;
+    let copy = place.path().join("copy");
+    std::fs::create_dir(&copy).unwrap();
+    std::fs::set_permissions(&copy, Permissions::from_mode(0o755)).unwrap();
+    let backup = output(place.path(), &["backup", "copy"]);
+    assert!(backup.status.success(), "{}", complaint(&backup));
+    assert!(copy.join("archive").is_dir() && copy.join("secret").exists());
+    let open = open_to_others(&copy);
+    assert!(open.is_empty(), "{open:?}");
     assert!(process.stop().success());
     mock.shutdown().await;
 }
