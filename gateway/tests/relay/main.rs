@@ -4,6 +4,7 @@
 mod support;
 
 mod aborts;
+mod connections;
 mod failing_log;
 mod http2;
 mod memory;

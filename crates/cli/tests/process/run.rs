@@ -99,6 +99,20 @@ fn every_base_url_leads_to_the_relay() {
 }
 
 #[test]
+fn a_program_keeps_its_limit_of_open_files_and_the_relay_raises_its_own() {
+    let place = place();
+    let usual = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+    let program = "ulimit -n; grep 'open files' /proc/$PPID/limits";
+    let output = output(place.path(), &["run", "--", "sh", "-c", program]);
+    let text = String::from_utf8(output.stdout).unwrap();
+    let (own, relay) = text.split_once('\n').unwrap();
+    let shown = |limit: Option<u64>| limit.map_or("unlimited".to_owned(), |limit| limit.to_string());
+    assert_eq!(own, shown(usual.current));
+    let relay: u64 = relay.split_whitespace().nth(3).unwrap().parse().unwrap();
+    assert!(relay >= usual.maximum.unwrap_or(u64::MAX).min(65_536), "{text}");
+}
+
+#[test]
 fn a_program_that_is_not_there_exits_127() {
     let place = place();
     let output = output(place.path(), &["run", "--", "no-such-program"]);
