@@ -76,6 +76,7 @@ impl Service {
             logs: Vec::new(),
             held,
         };
+        service.instance.upstreams = config.other_upstreams();
         let starting = async {
             let directory = service.held.directory.clone();
             // Both take longer than the log, which is all that the relay waits for.

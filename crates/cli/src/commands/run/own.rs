@@ -31,6 +31,7 @@ pub(super) fn run(mut setting: Setting, held: Held, program: &Program) -> Result
         let Setting { config, environment } = setting;
         let plan = Plan { config, environment, held, metrics, background };
         let mut service = Service::start(plan).await?;
+        super::tell_upstreams(&service.instance);
         // The program's limit is its own: some take a high one badly.
         let spawn = |command: &mut Command| service.descriptors.as_before(|| command.spawn());
         let code = match child::start(program, &service.instance.gateway, spawn)? {

@@ -27,6 +27,7 @@ pub(super) fn run(setting: &Setting, program: &Program) -> Result<ExitCode> {
         let mut signals = Signals::listen()?;
         let client = Client::new(Duration::from_secs(5))?;
         let instance = find(&client, &setting.data_dir()).await?;
+        super::tell_upstreams(&instance);
         tell_of_other_upstreams(setting, &instance);
         let code = match child::start(program, &instance.gateway, Command::spawn)? {
             Ok(mut started) => child::exit_code(child::wait(&mut started, &mut signals).await?),
