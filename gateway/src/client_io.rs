@@ -11,10 +11,13 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep};
+use verbatim_listen::Slot;
 
 /// A caller's socket.
 pub(crate) struct ClientIo {
     stream: TcpStream,
+    /// Also after it left HTTP.
+    _slot: Slot,
     reset: Arc<AtomicBool>,
     /// A caller may read nothing for so long while something waits for it.
     stall: Duration,
@@ -22,8 +25,8 @@ pub(crate) struct ClientIo {
 }
 
 impl ClientIo {
-    pub(crate) const fn new(stream: TcpStream, reset: Arc<AtomicBool>, stall: Duration) -> Self {
-        Self { stream, reset, stall, stalled: None }
+    pub(crate) const fn new(stream: TcpStream, slot: Slot, reset: Arc<AtomicBool>, stall: Duration) -> Self {
+        Self { stream, _slot: slot, reset, stall, stalled: None }
     }
 
     fn written(

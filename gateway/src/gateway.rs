@@ -131,6 +131,7 @@ impl Gateway {
         let acceptor = Acceptor {
             relay: Arc::clone(&self.relay),
             connections: connections.clone(),
+            limits: self.config.connections,
             soft_stop: token.clone(),
             hard_stop: self.hard_stop.clone(),
         };

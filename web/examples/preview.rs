@@ -47,7 +47,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let stop = CancellationToken::new();
     let traffic = samples::traffic(world);
     tokio::select! {
-        served = web.run(stop.clone()) => served?,
+        () = web.run(stop.clone()) => {}
         () = traffic, if kind.is_empty() => {}
         () = tokio::time::sleep(Duration::from_secs(86_400)) => {}
     }

@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use url::Url;
+use verbatim_listen::Limits;
 
 /// How the web role is set up.
 #[derive(Clone)]
@@ -23,6 +24,8 @@ pub struct WebConfig {
     pub revoked_sessions: Option<PathBuf>,
     /// Proxies whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<IpAddr>,
+    /// How many connections people's browsers may have, and how long one may be open without a request.
+    pub connections: Limits,
     /// The base URL that clients are pointed at: the gateway's, without a path.
     pub gateway_url: String,
 }
@@ -54,6 +57,7 @@ impl WebConfig {
             session_secret,
             revoked_sessions: None,
             trusted_proxies: Vec::new(),
+            connections: Limits { connections: 128, ..Limits::default() },
             gateway_url: "http://127.0.0.1:8080".to_owned(),
         }
     }
@@ -82,6 +86,7 @@ impl fmt::Debug for WebConfig {
             .field("public_url", &self.public_url.as_ref().map(Url::as_str))
             .field("revoked_sessions", &self.revoked_sessions)
             .field("trusted_proxies", &self.trusted_proxies)
+            .field("connections", &self.connections)
             .field("gateway_url", &self.gateway_url)
             .finish_non_exhaustive()
     }

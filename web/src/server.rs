@@ -1,13 +1,28 @@
 //! Binding and serving.
 
+use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
+use axum::Router;
+use axum::extract::ConnectInfo;
+use bytes::Bytes;
+use http::Request;
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use hyper_util::server::conn::auto::Builder;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tower::ServiceExt as _;
+use verbatim_listen::{Arrived, Busy, Door, Limits, Line, attend};
 
 use crate::config::{ConfigError, WebConfig};
 use crate::live::Hub;
@@ -67,22 +82,89 @@ impl Web {
     }
 
     /// Serves until `stop` is cancelled and the requests that are under way are answered.
-    pub async fn run(self, stop: CancellationToken) -> io::Result<()> {
+    pub async fn run(self, stop: CancellationToken) {
         let Self { listener, config, ports, revoked, .. } = self;
-        let stop = stop.child_token();
         let hub = Hub::new();
         let mut tasks = JoinSet::new();
         if let Some(live) = &ports.live {
             let (live, archive) = (Arc::clone(live), Arc::clone(&ports.archive));
             tasks.spawn(Arc::clone(&hub).run(live, archive, stop.clone()));
         }
+        let limits = config.connections;
         let router = router(config, ports, hub, revoked, stop.clone());
-        let served = axum::serve(listener, router.into_make_service_with_connect_info::<SocketAddr>())
-            .with_graceful_shutdown(stop.clone().cancelled_owned())
-            .await;
-        // Also where serving ended by itself.
-        stop.cancel();
+        serve(Door::new(listener, limits.connections), router, limits, &stop).await;
         while tasks.join_next().await.is_some() {}
-        served
+    }
+}
+
+/// Serves connections until `stop` is cancelled and the requests that are under way are answered.
+async fn serve(mut door: Door, router: Router, limits: Limits, stop: &CancellationToken) {
+    let connections = TaskTracker::new();
+    loop {
+        let Arrived { stream, address, slot } = tokio::select! {
+            arrived = door.next() => arrived,
+            () = stop.cancelled() => break,
+        };
+        // A live page's small events would wait for the acknowledgement of the ones before.
+        let io = stream.set_nodelay(true).map(|()| TokioIo::new(stream));
+        let (router, stop) = (router.clone(), stop.clone());
+        let executor = TrackedExecutor(connections.clone());
+        connections.spawn(async move {
+            let _slot = slot;
+            let Ok(io) = io else { return };
+            let line = Line::default();
+            let service = service_fn(|mut request: Request<Incoming>| {
+                let busy = line.begin();
+                request.extensions_mut().insert(ConnectInfo(address));
+                let answered = router.clone().oneshot(request);
+                async move { Ok::<_, Infallible>(answered.await?.map(|body| UntilEnd { body, _busy: busy })) }
+            });
+            let builder = Builder::new(executor);
+            let connection = builder.serve_connection(io, service);
+            // Requests that are under way are waited for: nothing ends them at once but the process's end.
+            let never = CancellationToken::new();
+            if let Some(Err(error)) = attend(connection, &line, &limits, &stop, &never).await {
+                tracing::debug!(%error, "a browser's connection ended early");
+            }
+        });
+    }
+    drop(door);
+    connections.close();
+    connections.wait().await;
+}
+
+/// An answer's body, for as long as which its request is under way.
+struct UntilEnd {
+    body: axum::body::Body,
+    _busy: Busy,
+}
+
+impl Body for UntilEnd {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// Runs what HTTP/2 connections need beside them, owned like the connections.
+#[derive(Clone)]
+struct TrackedExecutor(TaskTracker);
+
+impl<F: Future<Output: Send> + Send + 'static> hyper::rt::Executor<F> for TrackedExecutor {
+    fn execute(&self, task: F) {
+        self.0.spawn(task);
     }
 }

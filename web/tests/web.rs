@@ -9,6 +9,8 @@ mod auth;
 mod client;
 #[path = "web/compat.rs"]
 mod compat;
+#[path = "web/connections.rs"]
+mod connections;
 #[path = "web/export.rs"]
 mod export;
 #[path = "web/list.rs"]

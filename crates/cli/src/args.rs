@@ -84,7 +84,8 @@ pub(crate) enum Command {
     Demo,
     /// Run a program with its LLM base URLs set to a relay, and see what it really sends
     ///
-    /// Starts a relay if none runs on the data directory. What the program calls forms one session, whose link is
+    /// Starts a relay if none runs on the data directory. Of the working directory, neither `.env` is read nor
+    /// `verbatim.toml`, unless --config or VERBATIM_CONFIG names it. What the program calls forms one session, whose link is
     /// printed at the end. The exit code is the program's.
     Run {
         /// The program and its arguments, such as `-- python app.py`

@@ -9,6 +9,7 @@ mod commands;
 mod compose;
 mod config;
 mod data_dir;
+mod descriptors;
 mod failure;
 mod roles;
 mod runtimes;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
+use rustix::fs::{Access, access};
 use verbatim_core::ports::{PortError, PortResult};
 
 /// How a file is opened.
@@ -52,9 +53,10 @@ impl Options {
 ///
 /// # Errors
 /// [`PortError::Conflict`] where another process holds the file locked; [`PortError::Permanent`] where it cannot be
-/// opened at all (no such directory, no permission, not a database).
+/// opened at all (no such directory, no permission, not a database); [`PortError::Transient`] where it could be but for
+/// something that may pass, such as a lack of file descriptors.
 pub fn open(path: &Path, options: &Options) -> PortResult<Connection> {
-    prepare(path, options).map_err(|error| explain(path, &error))
+    prepare(path, options).map_err(|error| explain(path, options, &error))
 }
 
 fn prepare(path: &Path, options: &Options) -> rusqlite::Result<Connection> {
@@ -88,9 +90,12 @@ fn prepare(path: &Path, options: &Options) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
-fn explain(path: &Path, error: &rusqlite::Error) -> PortError {
-    let path = path.display();
+fn explain(file: &Path, options: &Options, error: &rusqlite::Error) -> PortError {
+    let path = file.display();
     match error.sqlite_error_code() {
+        Some(ErrorCode::CannotOpen) if is_openable(file, options) => {
+            PortError::transient(format_args!("could not open {path}"), error)
+        }
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => PortError::Conflict(format!(
             "{path} is locked by another process: stop it, or use another data directory"
         )),
@@ -99,6 +104,16 @@ fn explain(path: &Path, error: &rusqlite::Error) -> PortError {
         }
         _ => PortError::permanent(format_args!("could not open {path}"), error),
     }
+}
+
+/// Whether the system would let this user open a file or make it. It is asked without opening: closing a file drops the
+/// locks that SQLite has on it in this process.
+fn is_openable(path: &Path, options: &Options) -> bool {
+    if path.exists() {
+        return path.is_file() && access(path, Access::READ_OK | Access::WRITE_OK).is_ok();
+    }
+    let directory = path.parent().filter(|directory| !directory.as_os_str().is_empty());
+    !options.read_only && access(directory.unwrap_or(Path::new(".")), Access::WRITE_OK).is_ok()
 }
 
 /// Bytes that a file and its write-ahead log take on disk; 0 where they do not exist.
@@ -131,6 +146,14 @@ mod tests {
         open(&path, &Options::default()).unwrap().execute_batch("CREATE TABLE t (x)").unwrap();
         let reader = open(&path, &reading).unwrap();
         assert!(reader.execute_batch("INSERT INTO t VALUES (1)").is_err());
+    }
+
+    #[test]
+    fn where_no_file_can_be_made_it_is_refused_for_good() {
+        let directory = tempfile::tempdir().unwrap();
+        for path in [directory.path().to_owned(), directory.path().join("no/a.db")] {
+            assert!(matches!(open(&path, &Options::default()), Err(PortError::Permanent(_))), "{path:?}");
+        }
     }
 
     #[test]

@@ -39,17 +39,20 @@ impl Default for Timeouts {
 
 impl Timeouts {
     pub(super) fn validate(&self) -> Result<(), ConfigError> {
-        let all = [
+        above_zero(&[
             ("timeouts.connect", self.connect),
             ("timeouts.first_byte", self.first_byte),
             ("timeouts.idle", self.idle),
             ("timeouts.total", self.total),
             ("timeouts.acknowledge", self.acknowledge),
-        ];
-        match all.into_iter().find(|(_, duration)| duration.is_zero()) {
-            Some((key, _)) => Err(ConfigError::new(key, "0", "a duration above zero")),
-            None => Ok(()),
-        }
+        ])
+    }
+}
+
+pub(super) fn above_zero(times: &[(&'static str, Duration)]) -> Result<(), ConfigError> {
+    match times.iter().find(|(_, duration)| duration.is_zero()) {
+        Some((key, _)) => Err(ConfigError::new(key, "0", "a duration above zero")),
+        None => Ok(()),
     }
 }
 

@@ -17,6 +17,7 @@ pub(crate) use network::is_local_name;
 pub use network::{Network, NetworkError};
 pub use provider::Provider;
 pub use secret::Secret;
+use verbatim_listen::Limits;
 
 /// A key in a body that is hidden is at most so long.
 const BODY_KEY: usize = 64;
@@ -92,6 +93,8 @@ pub struct GatewayConfig {
     pub cors: Cors,
     /// How long to wait for what.
     pub timeouts: Timeouts,
+    /// How many connections callers may have, and how long one may be open without a call.
+    pub connections: Limits,
     /// How much may wait to be recorded.
     pub queue: QueueLimits,
     /// How much may be kept on disk while the capture log can't take it.
@@ -118,6 +121,7 @@ impl GatewayConfig {
             default_key: false,
             cors: Cors::default(),
             timeouts: Timeouts::default(),
+            connections: Limits::default(),
             queue: QueueLimits::default(),
             spool: SpoolLimits::default(),
             redaction: Redaction::default(),
@@ -150,6 +154,10 @@ impl GatewayConfig {
         }
         self.redaction.validate()?;
         self.timeouts.validate()?;
+        limits::above_zero(&[
+            ("timeouts.head", self.connections.head),
+            ("timeouts.keep_alive", self.connections.keep_alive),
+        ])?;
         self.queue.validate()
     }
 

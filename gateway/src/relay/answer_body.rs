@@ -11,6 +11,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use tokio::time::timeout;
 use verbatim_core::model::{Leg, Outcome};
+use verbatim_listen::Busy;
 
 use super::Relay;
 use super::abort::Abort;
@@ -51,23 +52,26 @@ pub(crate) struct OnCut {
     pub(crate) must_reset: bool,
 }
 
-/// Counts a call as under way for as long as it lives.
-pub(crate) struct InFlight(Arc<Relay>);
+/// Counts a call as under way for as long as it lives, here and for its connection.
+pub(crate) struct InFlight {
+    relay: Arc<Relay>,
+    _busy: Busy,
+}
 
 impl InFlight {
-    pub(crate) fn new(relay: Arc<Relay>) -> Self {
+    pub(crate) fn new(relay: Arc<Relay>, busy: Busy) -> Self {
         relay.gauges.in_flight.fetch_add(1, Relaxed);
-        Self(relay)
+        Self { relay, _busy: busy }
     }
 
     fn redactor(&self) -> &Redactor {
-        &self.0.redactor
+        &self.relay.redactor
     }
 }
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        self.0.gauges.in_flight.fetch_sub(1, Relaxed);
+        self.relay.gauges.in_flight.fetch_sub(1, Relaxed);
     }
 }
 

@@ -12,6 +12,7 @@ use http_body::Body as _;
 use hyper::body::Incoming;
 use tokio::time::timeout;
 use verbatim_core::model::{Attempt, Outcome, RecordMode};
+use verbatim_listen::Busy;
 
 use super::admit::{Admitted, Refused};
 use super::answer::{Refusal, json_answer, stamp};
@@ -30,6 +31,7 @@ impl Relay {
     pub(crate) async fn serve(
         self: Arc<Self>,
         peer: Peer,
+        busy: Busy,
         request: Request<Incoming>,
     ) -> Response<AnswerBody> {
         let began = Instant::now();
@@ -39,7 +41,7 @@ impl Relay {
         {
             return cors::preflight(origin.clone(), request.headers());
         }
-        let mut answer = self.answer(peer, request, began).await;
+        let mut answer = self.answer(peer, busy, request, began).await;
         if let Some(origin) = origin {
             cors::admit(origin, answer.headers_mut());
         }
@@ -49,6 +51,7 @@ impl Relay {
     async fn answer(
         self: &Arc<Self>,
         peer: Peer,
+        busy: Busy,
         mut request: Request<Incoming>,
         began: Instant,
     ) -> Response<AnswerBody> {
@@ -63,7 +66,7 @@ impl Relay {
         // section 7.8, lets a server pass over the wish).
         let upgrade = headers::upgrade(request.headers()).filter(|_| request.body().is_end_stream()).cloned();
         let leaves = upgrade.is_some().then(|| hyper::upgrade::on(&mut request));
-        let in_flight = InFlight::new(Arc::clone(self));
+        let in_flight = InFlight::new(Arc::clone(self), busy);
         let (head, body) = request.into_parts();
         let (method, version) = (head.method.clone(), head.version);
         let admitted = match self.admit(peer, began, head) {

@@ -4,6 +4,7 @@
 mod support;
 
 mod aborts;
+mod connections;
 mod endings;
 mod failing_log;
 mod http2;

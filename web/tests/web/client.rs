@@ -18,7 +18,7 @@ pub struct Site {
     pub base: String,
     client: Client,
     stop: CancellationToken,
-    tasks: JoinSet<std::io::Result<()>>,
+    tasks: JoinSet<()>,
 }
 
 impl Site {
@@ -77,7 +77,7 @@ impl Site {
     /// Tells it to stop, and waits until it has.
     pub async fn stopped(&mut self) {
         self.stop.cancel();
-        self.tasks.join_next().await.unwrap().unwrap().unwrap();
+        self.tasks.join_next().await.unwrap().unwrap();
     }
 
     pub fn add(&self, builder: ExchangeBuilder) -> ExchangeId {

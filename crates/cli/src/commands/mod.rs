@@ -17,7 +17,7 @@ use anyhow::{Context, Result};
 use verbatim_telemetry::{LogFormat, Logs, Metrics, log_panics};
 
 use crate::args::{Arguments, Command, Common, ConfigCommand};
-use crate::config::{Config, LogFormatSetting, environment};
+use crate::config::{Config, LogFormatSetting, Unnamed, environment};
 use crate::data_dir::DataDir;
 use crate::runtimes::Runtimes;
 
@@ -29,7 +29,7 @@ pub(crate) fn dispatch(arguments: Arguments) -> Result<ExitCode> {
         Command::Config { command: ConfigCommand::Check } => config::check(&Setting::read(common)?),
         Command::Completions { shell } => Ok(completions::print(shell)),
         Command::Demo => demo::run(Setting::read(common)?),
-        Command::Run { command } => run::run(Setting::read(common)?, command),
+        Command::Run { command } => run::run(Setting::read_named(common)?, command),
         Command::Doctor { call } => doctor::run(&Setting::read(common)?, call),
         Command::Backup { directory } => backup::run(&Setting::read(common)?, &directory),
         Command::Reindex => reindex::run(&Setting::read(common)?),
@@ -44,9 +44,17 @@ pub(crate) struct Setting {
 
 impl Setting {
     fn read(common: &Common) -> Result<Self> {
-        let here = Path::new(".");
-        let environment = environment::of_process(here).map_err(crate::config::Invalid::from)?;
-        let config = Config::read(here, common.config.as_deref(), &common.flags(), &environment)?;
+        let environment = environment::with_dotenv(here()).map_err(crate::config::Invalid::from)?;
+        Self::of(common, Unnamed::Read, environment)
+    }
+
+    /// The same without files of the working directory that nobody named.
+    fn read_named(common: &Common) -> Result<Self> {
+        Self::of(common, Unnamed::Left, environment::of_process())
+    }
+
+    fn of(common: &Common, unnamed: Unnamed, environment: BTreeMap<String, String>) -> Result<Self> {
+        let config = Config::read(here(), common.config.as_deref(), unnamed, &common.flags(), &environment)?;
         Ok(Self { config, environment })
     }
 
@@ -72,4 +80,9 @@ impl Setting {
 /// Starts the runtimes.
 fn runtimes() -> Result<Runtimes> {
     Runtimes::start().context("could not start threads")
+}
+
+/// The working directory.
+fn here() -> &'static Path {
+    Path::new(".")
 }

@@ -22,6 +22,7 @@ use verbatim_web::Web;
 
 use crate::config::Config;
 use crate::data_dir::{Held, Instance};
+use crate::descriptors::Descriptors;
 use crate::roles::Roles;
 use crate::signals::{Ending, Signals};
 use health::OwnGateway;
@@ -44,6 +45,8 @@ pub(crate) struct Service {
     pub(crate) instance: Instance,
     /// What runs.
     pub(crate) roles: Roles,
+    /// How many files and sockets the process may have open.
+    pub(crate) descriptors: Descriptors,
     /// The archive, to be read until [`close`](Self::close).
     pub(crate) archive: Option<Arc<SqliteArchive>>,
     index: Option<Arc<SqliteSearch>>,
@@ -67,11 +70,13 @@ impl Service {
         let mut service = Self {
             instance: Instance::of_this_process(),
             roles: Roles::default(),
+            descriptors: Descriptors::raise(),
             archive: None,
             index: None,
             logs: Vec::new(),
             held,
         };
+        service.instance.upstreams = config.other_upstreams();
         let starting = async {
             let directory = service.held.directory.clone();
             // Both take longer than the log, which is all that the relay waits for.
@@ -110,7 +115,8 @@ impl Service {
         )?;
         self.logs = vec![log.clone(), spool.clone()];
         let identity = format!("g-{:016x}", rand::random::<u64>());
-        let config = config.gateway(environment, &identity, secret, Some(&directory.spool()))?;
+        let mut config = config.gateway(environment, &identity, secret, Some(&directory.spool()))?;
+        config.connections.connections = self.descriptors.relay_connections();
         let ports =
             verbatim_gateway::Ports { log: log.clone(), spool: Some(spool), clock: Arc::new(SystemClock) };
         let gateway = Gateway::bind(config.clone(), ports).await?;
@@ -165,11 +171,15 @@ impl Service {
             render_metrics: Arc::new(move || render.render()),
         };
         let mut config = config.web(session_secret, self.instance.gateway.clone())?;
+        config.connections.connections = self.descriptors.web_connections();
         config.revoked_sessions = Some(self.held.directory.revoked_sessions());
         // Its socket belongs to the runtime that serves it.
         let web = background.spawn(Web::bind(config, ports)).await??;
         self.instance.web = Some(format!("http://{}", web.local_addr()));
-        self.roles.add("web", background, |token| async move { web.run(token).await.context("web") });
+        self.roles.add("web", background, |token| async move {
+            web.run(token).await;
+            Ok(())
+        });
         self.roles.add("metrics", background, |token| background::upkeep(metrics, token));
         self.held.announce(&self.instance)?;
         Ok(())

@@ -1,6 +1,7 @@
 //! The process's environment, behind a trait so that tests use a map.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::path::Path;
 
 /// Environment variables.
@@ -30,9 +31,22 @@ pub(crate) struct InvalidDotenv {
     problem: String,
 }
 
+/// The environment of this process alone.
+pub(crate) fn of_process() -> BTreeMap<String, String> {
+    let text = |(name, value): (OsString, OsString)| name.into_string().ok().zip(value.into_string().ok());
+    std::env::vars_os().filter_map(text).collect()
+}
+
 /// The environment of this process, and beneath it what a `.env` file in `directory` says. The file never overrides
 /// the real environment, and is optional.
-pub(crate) fn of_process(directory: &Path) -> Result<BTreeMap<String, String>, InvalidDotenv> {
+pub(crate) fn with_dotenv(directory: &Path) -> Result<BTreeMap<String, String>, InvalidDotenv> {
+    let mut variables = dotenv(directory)?;
+    variables.extend(of_process());
+    Ok(variables)
+}
+
+/// What a `.env` file in `directory` says; nothing where there is none.
+pub(crate) fn dotenv(directory: &Path) -> Result<BTreeMap<String, String>, InvalidDotenv> {
     let mut variables = BTreeMap::new();
     let path = directory.join(".env");
     match dotenvy::from_path_iter(&path) {
@@ -44,11 +58,6 @@ pub(crate) fn of_process(directory: &Path) -> Result<BTreeMap<String, String>, I
         }
         Err(error) if error.not_found() => {}
         Err(error) => return Err(invalid(&path, &error)),
-    }
-    for (name, value) in std::env::vars_os() {
-        if let (Ok(name), Ok(value)) = (name.into_string(), value.into_string()) {
-            variables.insert(name, value);
-        }
     }
     Ok(variables)
 }
@@ -74,22 +83,23 @@ mod tests {
     fn a_dotenv_file_is_read_beneath_the_real_environment() {
         let directory = tempfile::tempdir().unwrap();
         std::fs::write(directory.path().join(".env"), "PATH=nowhere\nVERBATIM_TEST_ONLY_HERE=yes\n").unwrap();
-        let environment = of_process(directory.path()).unwrap();
+        let environment = with_dotenv(directory.path()).unwrap();
         assert_ne!(environment["PATH"], "nowhere");
         assert_eq!(environment["VERBATIM_TEST_ONLY_HERE"], "yes");
+        assert!(!of_process().contains_key("VERBATIM_TEST_ONLY_HERE"));
     }
 
     #[test]
     fn a_broken_dotenv_file_is_an_error_that_keeps_the_value_to_itself() {
         let directory = tempfile::tempdir().unwrap();
         std::fs::write(directory.path().join(".env"), "OPENAI_API_KEY='sk-secret\n").unwrap();
-        let error = of_process(directory.path()).unwrap_err().to_string();
+        let error = with_dotenv(directory.path()).unwrap_err().to_string();
         assert!(error.contains(".env") && error.contains("OPENAI_API_KEY"), "{error}");
         assert!(!error.contains("secret"), "{error}");
     }
 
     #[test]
     fn no_dotenv_file_is_fine() {
-        assert!(of_process(tempfile::tempdir().unwrap().path()).is_ok());
+        assert!(with_dotenv(tempfile::tempdir().unwrap().path()).is_ok());
     }
 }

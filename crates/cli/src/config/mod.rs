@@ -17,6 +17,7 @@ mod values;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
+use verbatim_gateway::builtin_providers;
 
 use environment::Environment;
 use layers::{Given, Misplaced};
@@ -32,6 +33,15 @@ pub(crate) use values::{Secret, Upstream};
 /// The file that is read where none is named.
 const USUAL_FILE: &str = "verbatim.toml";
 const PREFIX: &str = "VERBATIM_";
+
+/// Whether files of the working directory count that nobody named.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unnamed {
+    /// They do: whoever starts a service chose its directory.
+    Read,
+    /// They don't: the directory may be somebody else's work, such as a cloned repository in which a program is run.
+    Left,
+}
 
 /// One setting given on the command line.
 #[derive(Debug, Clone)]
@@ -53,16 +63,17 @@ pub(crate) struct Config {
 }
 
 impl Config {
-    /// Reads and checks everything. `file` is the one named by a flag.
+    /// Reads and checks everything. `file` is the one named by a flag; `unnamed` tells of the usual one in `directory`.
     pub(crate) fn read(
         directory: &Path,
         file: Option<&Path>,
+        unnamed: Unnamed,
         flags: &[Flag],
         environment: &dyn Environment,
     ) -> Result<Self, Invalid> {
         let file = file.map(Path::to_owned).or_else(|| environment.get("VERBATIM_CONFIG").map(PathBuf::from));
-        let file =
-            file.or_else(|| Some(PathBuf::from(USUAL_FILE)).filter(|file| directory.join(file).exists()));
+        let usual = || (unnamed == Unnamed::Read && usual_file(directory)).then(|| PathBuf::from(USUAL_FILE));
+        let file = file.or_else(usual);
         let mut given = match &file {
             // Relative paths are the process's, but tests have a directory of their own.
             Some(file) if file.is_relative() && directory != Path::new(".") => {
@@ -83,6 +94,35 @@ impl Config {
         Ok(config)
     }
 
+    /// Adds a provider whose base URL a variable gives.
+    pub(crate) fn add_provider(&mut self, provider: ProviderSettings, variable: &str) {
+        let index = self.settings.providers.len().to_string();
+        let origin = Origin::Environment(variable.to_owned());
+        let base_url = provider.base_url.to_string();
+        // The place behind the last one is free.
+        let _ = self.given.set(&["providers", &index, "base_url"], &base_url, origin);
+        self.settings.providers.push(provider);
+    }
+
+    /// Where calls go that don't go to a well-known provider's own address, a line each, and where that was said.
+    pub(crate) fn other_upstreams(&self) -> Vec<String> {
+        let settings = &self.settings;
+        if let Some(upstream) = &settings.upstream {
+            return vec![format!("all calls go to {upstream} ({})", self.origin("upstream"))];
+        }
+        let usual = |provider: &ProviderSettings| {
+            let known = builtin_providers().iter().find(|known| known.name == provider.name);
+            known.is_some_and(|known| known.base_url == provider.base_url.to_string())
+        };
+        let others = settings.providers.iter().enumerate().filter(|(_, provider)| !usual(provider));
+        others
+            .map(|(index, provider)| {
+                let origin = self.origin(&format!("providers.{index}.base_url"));
+                format!("calls for {} go to {} ({origin})", provider.name, provider.base_url)
+            })
+            .collect()
+    }
+
     /// Where the value of a setting was given; the path's parts are separated by dots.
     pub(crate) fn origin(&self, key: &str) -> Origin {
         self.given.at(key.split('.')).map_or(Origin::Default, |given| given.origin.clone())
@@ -93,6 +133,16 @@ impl Config {
         let (key, origin) = (key.to_owned(), self.origin(key));
         Invalid::Value { key, value: value.into(), origin, expected: expected.into() }
     }
+}
+
+/// Whether the file is there that is read where none is named.
+pub(crate) fn usual_file(directory: &Path) -> bool {
+    directory.join(USUAL_FILE).exists()
+}
+
+/// Whether a variable is a setting of Verbatim's.
+pub(crate) fn is_setting(variable: &str) -> bool {
+    variable.starts_with(PREFIX)
 }
 
 /// `VERBATIM_SECTION__NAME` is `section.name`. A variable without `__` that is no setting may belong to somebody else

@@ -60,6 +60,8 @@ impl Config {
             drain: timeouts.drain.0,
             acknowledge: timeouts.acknowledge.0,
         };
+        config.connections.head = timeouts.head.0;
+        config.connections.keep_alive = timeouts.keep_alive.0;
         config.queue = QueueLimits {
             total: settings.queue.total.in_memory(),
             exchange: settings.queue.exchange.in_memory(),

@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use verbatim_core::model::ProviderDialect;
 use verbatim_gateway::{QueueLimits, SpoolLimits, Timeouts};
+use verbatim_listen::Limits;
 
 use super::values::{Address, Link, LogLevel, Network, Period, Secret, Size, Upstream};
 
@@ -105,6 +106,10 @@ pub(crate) struct TimeoutSettings {
     pub(crate) idle: Period,
     /// The whole call.
     pub(crate) total: Period,
+    /// For the head of a connection's first request.
+    pub(crate) head: Period,
+    /// A caller's connection without a call.
+    pub(crate) keep_alive: Period,
     /// How long open calls may go on at shutdown.
     pub(crate) drain: Period,
     /// How long the capture log has to confirm a message.
@@ -113,12 +118,14 @@ pub(crate) struct TimeoutSettings {
 
 impl Default for TimeoutSettings {
     fn default() -> Self {
-        let usual = Timeouts::default();
+        let (usual, connections) = (Timeouts::default(), Limits::default());
         Self {
             connect: Period(usual.connect),
             first_byte: Period(usual.first_byte),
             idle: Period(usual.idle),
             total: Period(usual.total),
+            head: Period(connections.head),
+            keep_alive: Period(connections.keep_alive),
             drain: Period(usual.drain),
             acknowledge: Period(usual.acknowledge),
         }

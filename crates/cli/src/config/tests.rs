@@ -17,7 +17,7 @@ fn flag(name: &'static str, key: &'static str, value: &str) -> Flag {
 fn read(file: &str, flags: &[Flag], variables: &[(&str, &str)]) -> Result<Config, String> {
     let directory = tempfile::tempdir().unwrap();
     std::fs::write(directory.path().join(USUAL_FILE), file).unwrap();
-    let config = Config::read(directory.path(), None, flags, &environment(variables));
+    let config = Config::read(directory.path(), None, Unnamed::Read, flags, &environment(variables));
     config.map_err(|error| error.to_string().replace(&format!("{}/", directory.path().display()), ""))
 }
 
@@ -27,7 +27,9 @@ fn refusal(file: &str, variables: &[(&str, &str)]) -> String {
 
 #[test]
 fn defaults_need_nothing() {
-    let config = Config::read(tempfile::tempdir().unwrap().path(), None, &[], &environment(&[])).unwrap();
+    let config =
+        Config::read(tempfile::tempdir().unwrap().path(), None, Unnamed::Read, &[], &environment(&[]))
+            .unwrap();
     assert_eq!(config.settings.gateway.listen.to_string(), "127.0.0.1:8080");
     assert_eq!(config.settings.web.listen.to_string(), "127.0.0.1:8081");
     assert_eq!(config.settings.data_dir, "verbatim-data");
@@ -248,6 +250,46 @@ fn an_upstream_is_known_by_its_host() {
         assert!(known.replaces_v1);
     }
     assert_eq!(provider("http://127.0.0.1:1234/v1").name, "upstream");
+}
+
+#[test]
+fn a_file_that_nobody_named_is_left_where_that_is_said() {
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(directory.path().join(USUAL_FILE), "upstream = 'https://evil.example'").unwrap();
+    std::fs::write(directory.path().join("mine.toml"), "upstream = 'https://mine.example'").unwrap();
+    let read = |file: Option<&str>, variables: &[(&str, &str)]| {
+        let file = file.map(Path::new);
+        let config =
+            Config::read(directory.path(), file, Unnamed::Left, &[], &environment(variables)).unwrap();
+        config.settings.upstream.map(|upstream| upstream.to_string())
+    };
+    assert_eq!(read(None, &[]), None);
+    for named in ["mine.toml", USUAL_FILE] {
+        let found = [read(Some(named), &[]), read(None, &[("VERBATIM_CONFIG", named)])];
+        assert!(found.iter().all(|upstream| upstream.as_deref().is_some()), "{named}: {found:?}");
+    }
+}
+
+#[test]
+fn upstreams_of_ones_own_are_told_with_where_they_come_from() {
+    let file = "[[providers]]\nname = 'openai'\ndialect = 'openai'\nbase_url = 'https://api.openai.com/v1'\n\
+                [[providers]]\nname = 'x'\ndialect = 'raw'\nbase_url = 'http://x'";
+    let mut config = read(file, &[], &[]).unwrap();
+    let added = ProviderSettings { name: "anthropic".into(), ..config.settings.providers[1].clone() };
+    config.add_provider(added, "ANTHROPIC_BASE_URL");
+    let told = config.other_upstreams();
+    assert!(
+        told[0].starts_with("calls for x go to http://x (") && told[0].ends_with("verbatim.toml:8)"),
+        "{told:?}"
+    );
+    assert_eq!(told[1], "calls for anthropic go to http://x (environment variable ANTHROPIC_BASE_URL)");
+    assert_eq!(told.len(), 2);
+    let flags = [flag("--upstream", "upstream", "http://u/v1")];
+    assert_eq!(
+        read(file, &flags, &[]).unwrap().other_upstreams(),
+        ["all calls go to http://u/v1 (flag --upstream)"]
+    );
+    assert_eq!(read("", &[], &[]).unwrap().other_upstreams(), [""; 0]);
 }
 
 #[test]

@@ -15,13 +15,16 @@ pub(crate) struct Instance {
     pub(crate) gateway: String,
     /// The dashboard's URL; `None` until it listens.
     pub(crate) web: Option<String>,
+    /// Where its calls go that don't go to a well-known provider's own address, a line each.
+    #[serde(default)]
+    pub(crate) upstreams: Vec<String>,
 }
 
 impl Instance {
     /// This process, which listens nowhere yet.
     pub(crate) fn of_this_process() -> Self {
         let version = env!("CARGO_PKG_VERSION").to_owned();
-        Self { pid: std::process::id(), version, gateway: String::new(), web: None }
+        Self { pid: std::process::id(), version, gateway: String::new(), web: None, upstreams: Vec::new() }
     }
 
     pub(super) fn file(directory: &Path) -> PathBuf {

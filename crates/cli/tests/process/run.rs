@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use crate::support::{Process, complaint, configure, output, place, read_all, verbatim, wait_for};
 use rustix::process::{Pid, Signal, kill_process};
@@ -14,12 +14,12 @@ const PROGRAM: &str = "echo $OPENAI_BASE_URL; read line; echo got $line; exit 7"
 
 /// Starts a shell program under `verbatim run`; gives the process and the first line that the program writes.
 fn start(directory: &Path, program: &str) -> (Child, String, BufReader<std::process::ChildStdout>) {
-    let mut child = verbatim(directory, &["run", "--", "sh", "-c", program])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+    start_command(verbatim(directory, &["run", "--", "sh", "-c", program]))
+}
+
+fn start_command(mut command: Command) -> (Child, String, BufReader<std::process::ChildStdout>) {
+    let mut child =
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap());
     let mut first = String::new();
     lines.read_line(&mut first).unwrap();
@@ -38,8 +38,9 @@ async fn call(base_url: &str) {
 }
 
 /// Runs the program with one call; gives what `verbatim run` said at the end.
-async fn run_with_one_call(directory: &Path) -> (String, String) {
-    let (mut child, base_url, mut lines) = start(directory, PROGRAM);
+async fn run_with_one_call(mut command: Command) -> (String, String) {
+    command.args(["run", "--", "sh", "-c", PROGRAM]);
+    let (mut child, base_url, mut lines) = start_command(command);
     assert!(base_url.contains("/~sh-") && base_url.ends_with("/v1"), "{base_url}");
     call(&base_url).await;
     child.stdin.take().unwrap().write_all(b"it\n").unwrap();
@@ -56,8 +57,12 @@ async fn run_with_one_call(directory: &Path) -> (String, String) {
 async fn without_an_instance_a_program_gets_a_relay_of_its_own() {
     let (place, mock) = (place(), MockProvider::start(Config::default()).await.unwrap());
     configure(place.path(), &mock.base_url());
-    let (said, session) = run_with_one_call(place.path()).await;
+    let (said, session) = run_with_one_call(verbatim(place.path(), &["--config", "verbatim.toml"])).await;
     assert!(said.contains(&format!("session {session}: 1 call,")), "{said}");
+    assert!(
+        said.contains(&format!("calls for openai go to {}/v1 (verbatim.toml:4)", mock.base_url())),
+        "{said}"
+    );
     assert!(said.contains(&format!("/exchanges?q=session:{session}")), "{said}");
     // It is gone, and what it recorded stays.
     assert!(Process::start(place.path(), &["up"]).stop().success());
@@ -69,11 +74,43 @@ async fn with_an_instance_a_program_uses_that_one() {
     let (place, mock) = (place(), MockProvider::start(Config::default()).await.unwrap());
     configure(place.path(), &mock.base_url());
     let process = Process::start(place.path(), &["up"]);
-    let (said, session) = run_with_one_call(place.path()).await;
+    let (said, session) = run_with_one_call(verbatim(place.path(), &[])).await;
     assert!(said.contains(&format!("session {session}: 1 call,")), "{said}");
+    // The one that runs says where its calls go: `up` reads the file in its directory.
+    assert!(
+        said.contains(&format!("calls for openai go to {}/v1 (verbatim.toml:4)", mock.base_url())),
+        "{said}"
+    );
     assert!(said.contains(&format!("{}/exchanges?q=session:{session}", process.instance.web)), "{said}");
     assert!(process.stop().success());
     mock.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_in_the_working_directory_do_not_decide_where_keys_go() {
+    let mine = MockProvider::start(Config::default()).await.unwrap();
+    let evil = MockProvider::start(Config::default()).await.unwrap();
+    for file in ["verbatim.toml", ".env"] {
+        let place = place();
+        let url = evil.base_url();
+        if file == ".env" {
+            let text =
+                format!("VERBATIM_UPSTREAM={url}\nANTHROPIC_BASE_URL={url}\nVERBATIM_CONFIG=none.toml\n");
+            std::fs::write(place.path().join(file), text).unwrap();
+        } else {
+            configure(place.path(), &url);
+        }
+        let mut command = verbatim(place.path(), &[]);
+        command.env("OPENAI_BASE_URL", format!("{}/v1", mine.base_url()));
+        let (said, session) = run_with_one_call(command).await;
+        assert!(said.contains(&format!("session {session}: 1 call,")), "{said}");
+        let told =
+            format!("calls for openai go to {}/v1 (environment variable OPENAI_BASE_URL)", mine.base_url());
+        assert!(said.contains(&told) && said.contains(file) && !said.contains(&url), "{said}");
+    }
+    assert_eq!((mine.ledger().totals().begun, evil.ledger().totals().begun), (2, 0));
+    mine.shutdown().await;
+    evil.shutdown().await;
 }
 
 #[test]
@@ -96,6 +133,20 @@ fn every_base_url_leads_to_the_relay() {
         assert!(line.contains("=http://127.0.0.1:") && line.contains("/~env-"), "{line}");
     }
     assert!(text.contains("NO_PROXY=127.0.0.1,localhost,::1"), "{text}");
+}
+
+#[test]
+fn a_program_keeps_its_limit_of_open_files_and_the_relay_raises_its_own() {
+    let place = place();
+    let usual = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+    let program = "ulimit -n; grep 'open files' /proc/$PPID/limits";
+    let output = output(place.path(), &["run", "--", "sh", "-c", program]);
+    let text = String::from_utf8(output.stdout).unwrap();
+    let (own, relay) = text.split_once('\n').unwrap();
+    let shown = |limit: Option<u64>| limit.map_or("unlimited".to_owned(), |limit| limit.to_string());
+    assert_eq!(own, shown(usual.current));
+    let relay: u64 = relay.split_whitespace().nth(3).unwrap().parse().unwrap();
+    assert!(relay >= usual.maximum.unwrap_or(u64::MAX).min(65_536), "{text}");
 }
 
 #[test]

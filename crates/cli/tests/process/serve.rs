@@ -138,7 +138,8 @@ async fn a_copy_is_for_its_owner_alone_in_a_directory_that_was_there_before_too(
     let backup = output(place.path(), &["backup", "copy"]);
     assert!(backup.status.success(), "{}", complaint(&backup));
     assert!(copy.join("archive").is_dir() && copy.join("secret").exists());
-    assert_eq!(open_to_others(&copy), Vec::<PathBuf>::new());
+    let open = open_to_others(&copy);
+    assert!(open.is_empty(), "{open:?}");
     assert!(process.stop().success());
     mock.shutdown().await;
 }

@@ -66,7 +66,7 @@ pub(super) async fn running(client: &Client, directory: &DataDir) -> Option<Inst
 }
 
 pub(super) fn described(instance: &Instance) -> Finding {
-    let Instance { pid, version, gateway, web } = instance;
+    let Instance { pid, version, gateway, web, .. } = instance;
     let web = web.as_deref().unwrap_or("not there yet");
     Finding::good("instance", format!("version {version} runs (pid {pid}): relay {gateway}, dashboard {web}"))
 }

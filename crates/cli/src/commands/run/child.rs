@@ -1,6 +1,6 @@
 //! The program itself: started, sent what ends it, waited for.
 
-use std::io::{ErrorKind, IsTerminal};
+use std::io::{self, ErrorKind, IsTerminal};
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{ExitCode, ExitStatus};
@@ -17,10 +17,14 @@ use crate::terminal;
 const NOT_FOUND: u8 = 127;
 const NOT_RUNNABLE: u8 = 126;
 
-/// Starts the program with its base URLs set to this relay. Its input and output are this process's own.
+/// Starts the program with its base URLs set to this relay; `spawn` does it. Its input and output are this process's own.
 ///
 /// `Ok(Err(code))`: it could not be started, which is told already.
-pub(super) fn start(program: &Program, gateway: &str) -> Result<Result<Child, ExitCode>> {
+pub(super) fn start(
+    program: &Program,
+    gateway: &str,
+    spawn: impl FnOnce(&mut Command) -> io::Result<Child>,
+) -> Result<Result<Child, ExitCode>> {
     let (path, arguments) = program.command.split_first().context("no program was given")?;
     let name = Path::new(path).file_name().unwrap_or(path).to_string_lossy();
     let mut command = Command::new(path);
@@ -31,7 +35,7 @@ pub(super) fn start(program: &Program, gateway: &str) -> Result<Result<Child, Ex
     for name in ["NO_PROXY", "no_proxy"] {
         command.env(name, variables::without_proxy(environment_variable(name).as_deref()));
     }
-    match command.spawn() {
+    match spawn(&mut command) {
         Ok(child) => Ok(Ok(child)),
         Err(error) => {
             terminal::tell(format_args!("verbatim: {} can't be run: {error}", path.display()));
@@ -56,7 +60,7 @@ pub(super) async fn wait(child: &mut Child, signals: &mut Signals) -> Result<Exi
             status = child.wait() => return Ok(status?),
             ending = signals.next() => {
                 // A terminal sends Ctrl-C to all of its foreground processes, the program among them.
-                let known = ending == Ending::Interrupt && std::io::stdin().is_terminal();
+                let known = ending == Ending::Interrupt && io::stdin().is_terminal();
                 let pid = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
                 if let Some(pid) = pid.filter(|_| !known) {
                     // It may have ended just now.

@@ -5,6 +5,7 @@ use std::net::TcpListener;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
+use tokio::process::Command;
 use verbatim_telemetry::{Logs, Metrics, log_panics};
 
 use super::super::{Setting, runtimes};
@@ -30,7 +31,10 @@ pub(super) fn run(mut setting: Setting, held: Held, program: &Program) -> Result
         let Setting { config, environment } = setting;
         let plan = Plan { config, environment, held, metrics, background };
         let mut service = Service::start(plan).await?;
-        let code = match child::start(program, &service.instance.gateway)? {
+        super::tell_upstreams(&service.instance);
+        // The program's limit is its own: some take a high one badly.
+        let spawn = |command: &mut Command| service.descriptors.as_before(|| command.spawn());
+        let code = match child::start(program, &service.instance.gateway, spawn)? {
             Ok(mut started) => {
                 let status = tokio::select! {
                     status = child::wait(&mut started, &mut signals) => status?,

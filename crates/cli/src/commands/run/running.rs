@@ -4,6 +4,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use tokio::process::Command;
 use tokio::time::Instant;
 
 use super::super::Setting;
@@ -26,8 +27,9 @@ pub(super) fn run(setting: &Setting, program: &Program) -> Result<ExitCode> {
         let mut signals = Signals::listen()?;
         let client = Client::new(Duration::from_secs(5))?;
         let instance = find(&client, &setting.data_dir()).await?;
+        super::tell_upstreams(&instance);
         tell_of_other_upstreams(setting, &instance);
-        let code = match child::start(program, &instance.gateway)? {
+        let code = match child::start(program, &instance.gateway, Command::spawn)? {
             Ok(mut started) => child::exit_code(child::wait(&mut started, &mut signals).await?),
             Err(code) => code,
         };

@@ -40,19 +40,24 @@ pub(super) fn named(environment: &BTreeMap<String, String>, relay_port: u16) -> 
     named
 }
 
+/// Whether a variable says where calls go, and so where the keys go that are sent with them.
+pub(super) fn is_upstream(variable: &str) -> bool {
+    VARIABLES.iter().any(|(known, _, _)| *known == variable)
+}
+
 /// Makes those the providers' addresses. What the configuration says counts more; so does `--upstream`.
 pub(super) fn adopt(config: &mut Config, environment: &BTreeMap<String, String>) {
-    let settings = &mut config.settings;
-    if settings.upstream.is_some() {
+    if config.settings.upstream.is_some() {
         return;
     }
-    for Named { provider, base_url, variable } in named(environment, settings.gateway.listen.0.port()) {
+    for Named { provider, base_url, variable } in named(environment, config.settings.gateway.listen.0.port())
+    {
         let known = builtin_providers().iter().find(|known| known.name == provider);
-        let configured = settings.providers.iter().any(|configured| configured.name == provider);
+        let configured = config.settings.providers.iter().any(|configured| configured.name == provider);
         match base_url.parse::<Upstream>() {
             Ok(base_url) if !configured => {
                 tracing::info!(provider, %base_url, "taken from {variable}");
-                settings.providers.push(ProviderSettings {
+                let provider = ProviderSettings {
                     name: provider.to_owned(),
                     dialect: known.map_or(ProviderDialect::Raw, |known| known.dialect),
                     base_url,
@@ -61,7 +66,8 @@ pub(super) fn adopt(config: &mut Config, environment: &BTreeMap<String, String>)
                         .map(|name| (*name).to_owned()),
                     api_key_header: None,
                     headers: BTreeMap::new(),
-                });
+                };
+                config.add_provider(provider, variable);
             }
             Ok(_) => {}
             Err(_) => tracing::warn!("{variable} is no base URL, so it is left alone"),
