@@ -7,7 +7,7 @@ use verbatim_sqlite::Doing;
 
 use super::columns::{self, Place, Table};
 use super::rollup::Changes;
-use super::{Numbers, open_exchanges, state};
+use super::{Numbers, is_in, open_exchanges, state};
 
 /// A record whose bodies are durable as blocks.
 pub(crate) struct Row {
@@ -18,6 +18,7 @@ pub(crate) struct Row {
     pub(crate) captured: u64,
     /// The part of its week's blocks that they are in.
     pub(crate) part: u32,
+    /// Where it belongs, unless another record of its exchange is elsewhere.
     pub(crate) table: Table,
 }
 
@@ -76,8 +77,11 @@ fn store_all(connection: &Connection, numbers: &Numbers, rows: &[Row]) -> PortRe
     let mut totals = Totals::default();
     let mut committed = Vec::with_capacity(rows.len());
     for row in rows {
-        let is_erased = row.table == Table::Exchange && Some(row.id()) <= erased_through;
-        let stored = !is_erased && store_one(connection, numbers, row, &mut totals)?;
+        // The clock may have been set since a record of it was stored: what its id tells now is no matter.
+        let other = row.table.other();
+        let table = if is_in(connection, other, row.id())? { other } else { row.table };
+        let is_erased = table == Table::Exchange && Some(row.id()) <= erased_through;
+        let stored = !is_erased && store_one(connection, numbers, row, table, &mut totals)?;
         if row.exchange.rank() > Rank::Running {
             open_exchanges::close(connection, row.id())?;
         }
@@ -97,10 +101,16 @@ struct Totals {
     captured: i64,
 }
 
-/// Writes a record unless one that takes precedence is there; false if so.
-fn store_one(connection: &Connection, numbers: &Numbers, row: &Row, totals: &mut Totals) -> PortResult<bool> {
+/// Writes a record into a table unless one that takes precedence is there; false if so.
+fn store_one(
+    connection: &Connection,
+    numbers: &Numbers,
+    row: &Row,
+    table: Table,
+    totals: &mut Totals,
+) -> PortResult<bool> {
     const DOING: &str = "store a record";
-    let (exchange, table) = (&row.exchange, row.table);
+    let exchange = &row.exchange;
     let mut place = Place { detail: numbers.detail(), captured: row.captured, part: row.part };
     if !columns::insert(connection, table, exchange, place).doing(DOING)? {
         let prior = prior(connection, table, row.id())?;
