@@ -283,6 +283,12 @@ impl Ledger {
         self.dirty = true;
     }
 
+    /// The newest file, if it holds only what was purged.
+    pub(crate) fn spent_file(&self) -> Option<Arc<Segment>> {
+        let newest = self.files.kept.back().filter(|newest| newest.contents.end() <= self.files.floor)?;
+        Some(Arc::clone(&newest.segment))
+    }
+
     /// Forgets the files that hold only what was purged, and gives them, to be deleted. The newest stays: its name
     /// tells which sequences were used, even where nothing else does any more.
     pub(crate) fn forget_purged(&mut self) -> Vec<Arc<Segment>> {
