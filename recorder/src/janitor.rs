@@ -14,8 +14,13 @@ pub(crate) async fn run(config: RecorderConfig, ports: Ports, token: Cancellatio
         }
         tokio::select! { () = tokio::time::sleep(config.purge_every) => {}, () = token.cancelled() => {} }
     }
-    // What was acknowledged while stopping need not be read again; where that can't be noted now, it is.
-    match purge(&ports).await {
+    Ok(())
+}
+
+/// Purges once all others have stopped: what was acknowledged meanwhile need not be read again; where that can't be
+/// noted now, it is.
+pub(crate) async fn finish(ports: &Ports) -> PortResult<()> {
+    match purge(ports).await {
         Err(error) if error.is_transient() => {
             tracing::warn!(%error, "could not purge the capture log in the end");
             Ok(())

@@ -65,11 +65,17 @@ pub async fn run(
     token: CancellationToken,
 ) -> Result<(), RecorderError> {
     let mut tasks = JoinSet::new();
-    tasks.spawn(consume::run(config.clone(), ports.clone(), token.clone()));
-    tasks.spawn(watch::run(config.clone(), ports.clone(), token.clone()));
+    let recorded = CancellationToken::new();
+    let consuming = consume::run(config.clone(), ports.clone(), token.clone());
+    let end_of_recording = recorded.clone().drop_guard();
+    tasks.spawn(async move {
+        let _guard = end_of_recording;
+        consuming.await
+    });
+    tasks.spawn(watch::run(config.clone(), ports.clone(), token.clone(), recorded));
     tasks.spawn(settle::run(config.clone(), ports.clone(), token.clone()));
     tasks.spawn(janitor::run(config.clone(), ports.clone(), token.clone()));
-    tasks.spawn(retention::run(config, ports, token.clone()));
+    tasks.spawn(retention::run(config, ports.clone(), token.clone()));
     // Whichever fails first stops the others: half a recorder would look alive.
     let mut result = Ok(());
     while let Some(joined) = tasks.join_next().await {
@@ -80,5 +86,8 @@ pub async fn run(
             result = result.and(Err(error));
         }
     }
-    result
+    match result {
+        Ok(()) => Ok(janitor::finish(&ports).await?),
+        failed => failed,
+    }
 }

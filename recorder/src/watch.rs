@@ -13,7 +13,8 @@ use crate::{Ports, RecorderConfig};
 /// The shortest time between two looks at starts that are held.
 const MOMENT: Duration = Duration::from_millis(100);
 /// How many starts are asked for at once.
-const BATCH: usize = 1024;
+const LIMIT: PullLimit =
+    PullLimit { messages: 1024, bytes: 4 * 1024 * 1024, wait: Duration::from_millis(500) };
 
 /// A start that waits to be old enough.
 struct Held {
@@ -28,7 +29,13 @@ impl Held {
     }
 }
 
-pub(crate) async fn run(config: RecorderConfig, ports: Ports, token: CancellationToken) -> PortResult<()> {
+/// Audits until `token` is cancelled; and once all that was read is `recorded`, what is archived by then.
+pub(crate) async fn run(
+    config: RecorderConfig,
+    ports: Ports,
+    token: CancellationToken,
+    recorded: CancellationToken,
+) -> PortResult<()> {
     let mut held: VecDeque<Held> = VecDeque::new();
     while !token.is_cancelled() {
         let pause = match step(&config, &ports, &mut held).await {
@@ -43,14 +50,49 @@ pub(crate) async fn run(config: RecorderConfig, ports: Ports, token: Cancellatio
         };
         tokio::select! { () = tokio::time::sleep(pause) => {}, () = token.cancelled() => {} }
     }
-    Ok(())
+    recorded.cancelled().await;
+    match finish(&ports, held.into_iter().map(|held| held.delivery).collect()).await {
+        Err(error) if error.is_transient() => {
+            tracing::warn!(%error, "could not audit the last starts; they come again after the next start");
+            Ok(())
+        }
+        finished => finished,
+    }
+}
+
+/// Acknowledges the starts of what is archived for good, however young, so that the log need not keep it. The others
+/// come again.
+async fn finish(ports: &Ports, mut young: Vec<Delivery>) -> PortResult<()> {
+    let limit = PullLimit { wait: Duration::ZERO, ..LIMIT };
+    let last = ports.log.floors().await?.last;
+    let mut seen = 0;
+    loop {
+        let ids: Vec<_> = young.iter().map(|delivery| delivery.message.exchange).collect();
+        let ranks = ports.archive.ranks(&ids).await?;
+        let archived = young.iter().zip(ranks).filter(|(_, rank)| !is_open(*rank));
+        let archived: Vec<_> = archived.map(|(delivery, _)| delivery.sequence).collect();
+        ports.log.acknowledge(Consumer::Watch, &archived).await?;
+        if archived.len() < young.len() {
+            // The log is kept from there on anyway.
+            return Ok(());
+        }
+        seen = young.last().map_or(seen, |delivery| delivery.sequence);
+        young = ports.log.next(Consumer::Watch, limit).await?;
+        if young.first().is_none_or(|first| first.sequence <= seen || first.sequence > last) {
+            return Ok(());
+        }
+    }
+}
+
+/// Whether an exchange of this rank may still go on.
+fn is_open(rank: Option<Rank>) -> bool {
+    rank.is_none_or(|rank| rank == Rank::Running)
 }
 
 /// Audits the starts that are due; tells how long to wait for the next ones.
 async fn step(config: &RecorderConfig, ports: &Ports, held: &mut VecDeque<Held>) -> PortResult<Duration> {
     if held.is_empty() {
-        let limit = PullLimit { messages: BATCH, bytes: 4 * 1024 * 1024, wait: Duration::from_millis(500) };
-        let deliveries = ports.log.next(Consumer::Watch, limit).await?;
+        let deliveries = ports.log.next(Consumer::Watch, LIMIT).await?;
         let since = Instant::now();
         held.extend(deliveries.into_iter().map(|delivery| Held { delivery, since }));
     }
@@ -96,7 +138,7 @@ async fn audit(ports: &Ports, due: Vec<Delivery>) -> PortResult<()> {
     let open: Vec<OpenExchange> = due
         .iter()
         .zip(ranks)
-        .filter(|(_, rank)| rank.is_none_or(|rank| rank == Rank::Running))
+        .filter(|(_, rank)| is_open(*rank))
         .map(|(delivery, _)| OpenExchange {
             id: delivery.message.exchange,
             gateway: delivery.message.gateway.clone(),

@@ -8,7 +8,7 @@ use verbatim_core::ports::{Message, PortError, PortResult, Sequence};
 use verbatim_sqlite::{bytes_on_disk, classify};
 
 use crate::contents::{MAX_PAYLOAD_BYTES, disk_bytes};
-use crate::queue::{Queue, Request};
+use crate::queue::{Queue, Request, Work};
 use crate::segment::{SPAN, Segment, Writing, is_damage};
 use crate::shared::Shared;
 
@@ -49,10 +49,16 @@ impl Appender {
         // Whoever waits for a thread that is gone hears so.
         let _closing = CloseOnDrop(Arc::clone(&self.queue));
         let mut not_before = Instant::now();
-        while let Some(requests) = self.queue.take(not_before) {
-            not_before = Instant::now() + self.shared.config.commit_interval;
-            self.write(requests);
+        while let Some(work) = self.queue.take(not_before) {
+            match work {
+                Work::Write(requests) => {
+                    not_before = Instant::now() + self.shared.config.commit_interval;
+                    self.write(requests);
+                }
+                Work::BeginFile => self.replace_spent_file(),
+            }
         }
+        self.replace_spent_file();
         self.finish_file();
     }
 
@@ -142,13 +148,31 @@ impl Appender {
         }
         match self.active {
             Some(ref mut active) => Ok(&mut active.writing),
-            None => {
-                let segment = Arc::new(Segment::new(&self.shared.config.directory, first));
-                let writing = segment.create(limit)?;
-                self.shared.ledger().begin_file(Arc::clone(&segment));
-                Ok(&mut self.active.insert(Active { segment, writing }).writing)
-            }
+            None => self.begin_file(first),
         }
+    }
+
+    fn begin_file(&mut self, first: Sequence) -> PortResult<&mut Writing> {
+        let segment = Arc::new(Segment::new(&self.shared.config.directory, first));
+        let writing = segment.create(self.shared.config.segment_limit())?;
+        self.shared.ledger().begin_file(Arc::clone(&segment));
+        Ok(&mut self.active.insert(Active { segment, writing }).writing)
+    }
+
+    /// Begins the next file where the newest takes room for nothing, so that it can go: there is always one whose name
+    /// tells which sequences were used.
+    fn replace_spent_file(&mut self) {
+        if self.shared.spent_file().is_none() {
+            return;
+        }
+        self.finish_file();
+        let next = self.shared.ledger().next_sequence();
+        if let Err(error) = self.begin_file(next) {
+            // The next message tries again, or the next tidying.
+            tracing::warn!(%error, "could not begin a log file in place of one that was purged");
+            return;
+        }
+        self.shared.housekeeping.notify_one();
     }
 
     /// Nothing more is added to the file at hand.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokio::time::Instant;
 use verbatim_core::ports::{Consumer, Floors, LogHealth, Message, MessageKind, Sequence};
 
-use crate::contents::{Contents, Entry};
+use crate::contents::{Contents, Entry, disk_bytes};
 use crate::cursor::{Cursor, Following, Picked, Take};
 use crate::recent::Recent;
 use crate::segment::Segment;
@@ -253,6 +253,7 @@ impl Ledger {
             lost += 1;
             self.messages -= 1;
             self.bytes -= entry.bytes as u64;
+            self.disk_bytes -= disk_bytes(entry.bytes);
             if entry.kind == MessageKind::End && sequence >= self.recorder.position() {
                 self.new_ends -= 1;
             }
@@ -280,6 +281,12 @@ impl Ledger {
         self.watch.purge(floor);
         self.recent.purge(floor);
         self.dirty = true;
+    }
+
+    /// The newest file, if it holds only what was purged.
+    pub(crate) fn spent_file(&self) -> Option<Arc<Segment>> {
+        let newest = self.files.kept.back().filter(|newest| newest.contents.end() <= self.files.floor)?;
+        Some(Arc::clone(&newest.segment))
     }
 
     /// Forgets the files that hold only what was purged, and gives them, to be deleted. The newest stays: its name

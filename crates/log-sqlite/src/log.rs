@@ -24,7 +24,7 @@ use crate::measure::Measures;
 use crate::queue::{Queue, closed};
 use crate::recover::{Damage, recover};
 use crate::segment::{Scan, Segment};
-use crate::shared::{Shared, keep_house};
+use crate::shared::{Shared, delete_purged, keep_house};
 use crate::state_file::StateFile;
 
 /// A capture log in a directory of SQLite files.
@@ -53,7 +53,8 @@ impl SqliteLog {
         let opening = spawn_blocking(move || Self::start(config)).await;
         let log = opening.map_err(|error| PortError::transient("opening the log broke off", error))??;
         let housekeeping = log.shared.config.housekeeping.clone().unwrap_or_else(Handle::current);
-        log.tasks().spawn_on(keep_house(Arc::clone(&log.shared), Arc::clone(&log.state)), &housekeeping);
+        let house = keep_house(Arc::clone(&log.shared), Arc::clone(&log.state), Arc::clone(&log.queue));
+        log.tasks().spawn_on(house, &housekeeping);
         let appender = Appender::new(Arc::clone(&log.shared), Arc::clone(&log.queue));
         let thread =
             std::thread::Builder::new().name("log appender".to_owned()).spawn(move || appender.run());
@@ -119,8 +120,15 @@ impl SqliteLog {
             (ledger.position(), ledger.files())
         };
         let closed = self.state.close(position).await;
-        // Reads that run end first.
-        let closing = spawn_blocking(move || files.iter().for_each(|file| file.close())).await;
+        let (shared, in_order) = (Arc::clone(&self.shared), closed.is_ok());
+        let closing = spawn_blocking(move || {
+            if in_order {
+                delete_purged(&shared);
+            }
+            // Reads that run end first.
+            files.iter().for_each(|file| file.close());
+        });
+        let closing = closing.await;
         let closed =
             closed.and(closing.map_err(|error| PortError::transient("closing the log broke off", error)));
         self.lock.lock().unwrap_or_else(PoisonError::into_inner).take();

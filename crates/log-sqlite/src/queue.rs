@@ -21,6 +21,14 @@ pub(crate) struct Request {
     pub(crate) permit: OwnedSemaphorePermit,
 }
 
+/// What the thread is to do.
+pub(crate) enum Work {
+    /// These go together.
+    Write(Vec<Request>),
+    /// The file at hand may hold only what was purged.
+    BeginFile,
+}
+
 /// From many callers to one thread.
 pub(crate) struct Queue {
     inner: Mutex<Inner>,
@@ -32,6 +40,7 @@ pub(crate) struct Queue {
 #[derive(Default)]
 struct Inner {
     waiting: VecDeque<Request>,
+    begin_file: bool,
     closed: bool,
 }
 
@@ -64,6 +73,12 @@ impl Queue {
         answer.await.map_err(|_| closed())
     }
 
+    /// Asks for a new file, once nothing waits.
+    pub(crate) fn begin_file(&self) {
+        self.lock().begin_file = true;
+        self.filled.notify_one();
+    }
+
     /// Nothing comes in any more; what waits is still written.
     pub(crate) fn close(&self) {
         self.lock().closed = true;
@@ -72,10 +87,13 @@ impl Queue {
     }
 
     /// Waits for a group to write, and takes it at `not_before` at the earliest; `None`: closed, and all is done.
-    pub(crate) fn take(&self, not_before: Instant) -> Option<Vec<Request>> {
+    pub(crate) fn take(&self, not_before: Instant) -> Option<Work> {
         let mut inner = self.lock();
         loop {
             if inner.waiting.is_empty() {
+                if std::mem::take(&mut inner.begin_file) {
+                    return Some(Work::BeginFile);
+                }
                 if inner.closed {
                     return None;
                 }
@@ -88,7 +106,7 @@ impl Queue {
                 inner = self.filled.wait_timeout(inner, early).unwrap_or_else(PoisonError::into_inner).0;
                 continue;
             }
-            return Some(group(&mut inner.waiting));
+            return Some(Work::Write(group(&mut inner.waiting)));
         }
     }
 

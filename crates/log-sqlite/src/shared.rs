@@ -3,11 +3,17 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
+use verbatim_sqlite::bytes_on_disk;
 
 use crate::Config;
 use crate::ledger::Ledger;
 use crate::measure::Measures;
+use crate::queue::Queue;
+use crate::segment::Segment;
 use crate::state_file::StateFile;
+
+/// A file that takes no more than that may stay though all that it held was purged: a new one takes a tenth of it.
+const SPENT_BYTES: u64 = 1 << 20;
 
 /// One open log.
 pub(crate) struct Shared {
@@ -33,11 +39,19 @@ impl Shared {
     pub(crate) fn ledger(&self) -> MutexGuard<'_, Ledger> {
         self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    /// The newest file, if it holds only what was purged and takes more room than it may.
+    pub(crate) fn spent_file(&self) -> Option<Arc<Segment>> {
+        let spent = self.ledger().spent_file();
+        spent.filter(|segment| bytes_on_disk(segment.path()) > SPENT_BYTES)
+    }
 }
 
 /// What need not happen at once: keeps how far the log was read, deletes files that were purged, writes full ones
 /// back. Ends with the task that runs it.
-pub(crate) async fn keep_house(shared: Arc<Shared>, state: Arc<StateFile>) {
+pub(crate) async fn keep_house(shared: Arc<Shared>, state: Arc<StateFile>, queue: Arc<Queue>) {
+    // An earlier process may have left something to be done.
+    shared.housekeeping.notify_one();
     loop {
         shared.housekeeping.notified().await;
         tokio::time::sleep(shared.config.acknowledgement_flush).await;
@@ -47,8 +61,8 @@ pub(crate) async fn keep_house(shared: Arc<Shared>, state: Arc<StateFile>) {
             // What was acknowledged since is delivered again after a crash.
             tracing::warn!(%error, "could not keep how far the log was read");
         }
-        let rounds = Arc::clone(&shared);
-        let work = tokio::task::spawn_blocking(move || tidy(&rounds));
+        let (rounds, queue) = (Arc::clone(&shared), Arc::clone(&queue));
+        let work = tokio::task::spawn_blocking(move || tidy(&rounds, &queue));
         if let Err(error) = work.await {
             tracing::error!(%error, "tidying the log broke off");
         }
@@ -57,13 +71,21 @@ pub(crate) async fn keep_house(shared: Arc<Shared>, state: Arc<StateFile>) {
     }
 }
 
-fn tidy(shared: &Shared) {
+/// Deletes the files that hold only what was purged, but for the newest.
+pub(crate) fn delete_purged(shared: &Shared) {
     let gone = shared.ledger().forget_purged();
     for segment in gone {
         if let Err(error) = segment.delete() {
             // Tried again at the next start.
             tracing::warn!(%error, file = %segment.path().display(), "could not delete a log file that was read");
         }
+    }
+}
+
+fn tidy(shared: &Shared, queue: &Queue) {
+    delete_purged(shared);
+    if shared.spent_file().is_some() {
+        queue.begin_file();
     }
     loop {
         let segment = shared.ledger().next_to_write_back(shared.config.write_back_bytes);

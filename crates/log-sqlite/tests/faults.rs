@@ -351,6 +351,61 @@ async fn a_file_that_was_closed_with_nothing_in_it_hides_nothing_that_comes_late
     goes_on_behind_an_empty_file(directory.path(), sequences[0]).await;
 }
 
+fn bytes(directory: &Path) -> u64 {
+    // One may go meanwhile.
+    files(directory, "").iter().filter_map(|file| file.metadata().ok()).map(|file| file.len()).sum()
+}
+
+/// Appends 8 MB to a log; gives the last one's place.
+async fn append_much(log: &SqliteLog) -> Sequence {
+    let much = (0..400).map(|n| Message { payload: vec![7; 20_000].into(), ..end(n) }).collect();
+    *append(log, much).await.last().unwrap()
+}
+
+#[tokio::test]
+async fn a_log_whose_messages_were_all_purged_takes_next_to_nothing_and_uses_no_sequence_twice() {
+    const LITTLE: u64 = 1 << 20;
+    let directory = TempDir::new().unwrap();
+    let directory = directory.path();
+    let prompt = || Config { acknowledgement_flush: Duration::from_millis(1), ..config(directory) };
+    let is_little = async || {
+        let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
+        while bytes(directory) > LITTLE {
+            assert!(tokio::time::Instant::now() < deadline, "{:?} are still there", files(directory, ""));
+            tokio::task::yield_now().await;
+        }
+    };
+    // While it is open; and what comes then is kept.
+    let log = SqliteLog::open(prompt()).await.unwrap();
+    let last = append_much(&log).await;
+    assert!(bytes(directory) > 8_000_000);
+    log.purge(last + 1).await.unwrap();
+    is_little().await;
+    let next = append(&log, vec![end(1)]).await;
+    assert!(next[0] > last);
+    // After a crash with nothing in it.
+    log.purge(next[0] + 1).await.unwrap();
+    drop(log);
+    let log = SqliteLog::open(prompt()).await.unwrap();
+    let last = append_much(&log).await;
+    assert!(last > next[0] + 400);
+    // Once it was closed in order.
+    log.purge(last + 1).await.unwrap();
+    log.shutdown().await.unwrap();
+    assert!(bytes(directory) < LITTLE, "{:?}", files(directory, ""));
+    // Where an earlier process left much.
+    let log = SqliteLog::open(prompt()).await.unwrap();
+    let first = append(&log, vec![end(2)]).await;
+    assert!(first[0] > last);
+    let last = append_much(&log).await;
+    log.shutdown().await.unwrap();
+    let log = SqliteLog::open(prompt()).await.unwrap();
+    log.purge(last + 1).await.unwrap();
+    is_little().await;
+    assert!(append(&log, vec![end(3)]).await[0] > last);
+    log.shutdown().await.unwrap();
+}
+
 #[tokio::test]
 async fn a_closed_log_says_so() {
     let directory = TempDir::new().unwrap();

@@ -7,7 +7,9 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, TransactionBehavior};
+use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::timeout;
 use verbatim_core::ports::{PortError, PortResult};
 
 use crate::error::{Doing, again};
@@ -19,7 +21,9 @@ const JOBS_A_TRANSACTION: usize = 512;
 /// Past so many times the size at which the write-ahead log is written back by itself, the writer waits for the
 /// readers that keep it from starting over.
 const WAL_PATIENCE: u64 = 4;
-/// It waits so long.
+/// What the write-ahead log may take while nothing is written.
+const WAL_AT_REST: u64 = 1 << 20;
+/// Readers are waited for so long.
 const WAL_WAIT: Duration = Duration::from_millis(200);
 
 /// How a writer works.
@@ -30,11 +34,14 @@ pub struct WriterOptions {
     /// Added to the thread's nice value (0 to 19), so that recording yields its CPU to the relay. Linux only:
     /// elsewhere it would slow the whole process.
     pub nice: i32,
+    /// Once nothing was written for so long, the write-ahead log is written back and given back to the disk, unless it
+    /// is small.
+    pub rest_after: Duration,
 }
 
 impl Default for WriterOptions {
     fn default() -> Self {
-        Self { queue: 256, nice: 0 }
+        Self { queue: 256, nice: 0, rest_after: Duration::from_secs(5) }
     }
 }
 
@@ -68,12 +75,15 @@ impl Writer {
     pub fn start(name: &str, connection: Connection, options: &WriterOptions) -> PortResult<Self> {
         let (jobs, waiting) = mpsc::channel(options.queue.max(1));
         let (alive, ended) = watch::channel(());
-        let nice = options.nice;
+        let WriterOptions { nice, rest_after, .. } = *options;
+        let timer = tokio::runtime::Builder::new_current_thread().enable_time().build().map_err(|error| {
+            PortError::transient(format_args!("could not start the timer of the writer {name}"), error)
+        })?;
         let thread = std::thread::Builder::new()
             .name(name.to_owned())
             .spawn(move || {
                 yield_cpu(nice);
-                Thread { wal: Wal::of(&connection), connection, waiting }.run();
+                Thread { wal: Wal::of(&connection), connection, waiting, timer, rest_after }.run();
                 drop(alive);
             })
             .map_err(|error| {
@@ -237,12 +247,15 @@ struct Thread {
     connection: Connection,
     waiting: mpsc::Receiver<Message>,
     wal: Wal,
+    /// Tells when it has waited long enough to rest.
+    timer: Runtime,
+    rest_after: Duration,
 }
 
 impl Thread {
     fn run(mut self) {
         let mut held = None;
-        while let Some(message) = held.take().or_else(|| self.waiting.blocking_recv()) {
+        while let Some(message) = held.take().or_else(|| self.next()) {
             match message {
                 Message::Inside(first) => held = self.transaction(first),
                 Message::Between(work) => work(&mut self.connection),
@@ -253,6 +266,21 @@ impl Thread {
         if let Err(error) = truncate_wal(&self.connection) {
             tracing::warn!(%error, "could not write the write-ahead log back while closing");
         }
+    }
+
+    /// Waits for a message; meanwhile, once it has waited for long, the write-ahead log goes.
+    fn next(&mut self) -> Option<Message> {
+        if let Ok(message) = self.waiting.try_recv() {
+            return Some(message);
+        }
+        while self.wal.bytes() > WAL_AT_REST {
+            let (waiting, rest_after) = (&mut self.waiting, self.rest_after);
+            match self.timer.block_on(async { timeout(rest_after, waiting.recv()).await }) {
+                Ok(message) => return message,
+                Err(_) => self.wal.rest(&self.connection),
+            }
+        }
+        self.waiting.blocking_recv()
     }
 
     /// One transaction with all jobs that wait; gives back the message that ended it, if any.
@@ -343,16 +371,33 @@ impl Wal {
         }
     }
 
+    fn bytes(&self) -> u64 {
+        self.file.metadata().map_or(0, |file| file.len())
+    }
+
+    /// Cuts it while nothing is written; where readers are in the way, the next rest tries again.
+    fn rest(&mut self, connection: &Connection) {
+        match self.truncate(connection) {
+            Ok(true) => self.patient_until = self.limit,
+            Ok(false) => {}
+            Err(error) => tracing::debug!(%error, "could not write the write-ahead log back at rest"),
+        }
+    }
+
+    /// False where readers kept it from being done.
+    fn truncate(&self, connection: &Connection) -> rusqlite::Result<bool> {
+        connection.busy_timeout(WAL_WAIT)?;
+        let truncated = truncate_wal(connection);
+        connection.busy_timeout(self.busy_timeout)?;
+        truncated
+    }
+
     fn keep_small(&mut self, connection: &Connection) {
-        let length = self.file.metadata().map_or(0, |file| file.len());
+        let length = self.bytes();
         if length <= self.patient_until {
             return;
         }
-        let truncated = connection
-            .busy_timeout(WAL_WAIT)
-            .and_then(|()| truncate_wal(connection))
-            .and_then(|truncated| connection.busy_timeout(self.busy_timeout).map(|()| truncated));
-        self.patient_until = match truncated {
+        self.patient_until = match self.truncate(connection) {
             Ok(true) => self.limit,
             Ok(false) => {
                 tracing::warn!(bytes = length, "long reads keep the write-ahead log from being written back");

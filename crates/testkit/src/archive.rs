@@ -9,6 +9,7 @@ mod keeping;
 mod listing;
 mod opening;
 mod outbox;
+mod straying;
 mod sums;
 
 use std::path::Path;
@@ -25,6 +26,7 @@ pub use keeping::*;
 pub use listing::*;
 pub use opening::*;
 pub use outbox::*;
+pub use straying::*;
 pub use sums::*;
 
 use crate::ExchangeBuilder;
@@ -73,6 +75,7 @@ macro_rules! archive_contract {
             odd_text_and_headers_are_kept,
             absurd_figures_are_taken,
             an_id_far_from_its_time_is_kept_aside,
+            an_exchange_is_one_record_whatever_its_time_looks_like_later,
             bodies_of_every_size_read_back,
             whole_records_are_read_together_within_a_bound,
             small_bodies_committed_together_read_back,

@@ -6,11 +6,12 @@ mod open;
 mod support;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use support::{ANSWER, Bed, GATEWAY, REQUEST, end, end_with, part, plain_end, start, summary, wait_until};
 use verbatim_core::model::{ExchangeId, Integrity, Leg, Outcome, Provenance, Rank};
-use verbatim_core::ports::{Archive, Message, MessageKind};
+use verbatim_core::ports::{Archive, CaptureLog, Message, MessageKind};
 use verbatim_proto::v1::{End, LegSummary, envelope};
 use verbatim_proto::{decode, delta_encode, piece};
 use verbatim_recorder::Ports;
@@ -231,6 +232,24 @@ async fn a_body_with_credentials_hidden_is_held_to_the_hash_of_what_is_recorded(
         assert_eq!(body(&bed.archive, id, Leg::ClientResponse).await, RECORDED);
         bed.stop().await;
     }
+}
+
+#[tokio::test]
+async fn stopping_empties_the_log_but_for_what_is_not_archived_however_young() {
+    let mut bed = Bed::new().await;
+    bed.config.hold = Duration::from_secs(3600);
+    bed.log.heartbeat(GATEWAY).await.expect("a log in memory");
+    for _ in 0..1500 {
+        let id = ExchangeId::mint();
+        let first = bed.append(start(id, REQUEST)).await;
+        bed.append(end(id, &[first], true)).await;
+    }
+    let open = ExchangeId::mint();
+    bed.append(start(open, REQUEST)).await;
+    bed.start();
+    bed.stop().await;
+    let left: Vec<_> = bed.log.messages().into_iter().map(|(_, message)| message.exchange).collect();
+    assert_eq!(left, [open]);
 }
 
 #[tokio::test]

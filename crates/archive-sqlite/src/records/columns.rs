@@ -25,6 +25,7 @@ struct Sql {
     select_listed: String,
     prior: String,
     delete: String,
+    is_there: String,
 }
 
 impl Sql {
@@ -36,6 +37,7 @@ impl Sql {
             select_listed: of(include_str!("../../queries/select_exchange.sql")).replace("d.heads", "x''"),
             prior: of(include_str!("../../queries/select_prior.sql")),
             delete: of("DELETE FROM $exchange WHERE id = ?1"),
+            is_there: of("SELECT 1 FROM $exchange WHERE id = ?1"),
         }
     }
 }
@@ -49,6 +51,19 @@ impl Table {
             Self::Exchange => &EXCHANGE,
             Self::Stray => &STRAY,
         }
+    }
+
+    /// The one that it is not.
+    pub(crate) const fn other(self) -> Self {
+        match self {
+            Self::Exchange => Self::Stray,
+            Self::Stray => Self::Exchange,
+        }
+    }
+
+    /// Finds a row by id.
+    pub(crate) fn is_there(self) -> &'static str {
+        &self.sql().is_there
     }
 
     /// Selects what [`read`] reads, by id.

@@ -100,6 +100,14 @@ pub(crate) fn find(connection: &Connection, id: ExchangeId) -> PortResult<Option
     Ok(None)
 }
 
+/// Whether a table has a record of this exchange.
+pub(crate) fn is_in(connection: &Connection, table: Table, id: ExchangeId) -> PortResult<bool> {
+    connection
+        .prepare_cached(table.is_there())
+        .and_then(|mut select| select.exists([id.as_bytes()]))
+        .doing("look for a record")
+}
+
 /// The ranks of those that are archived, in the order asked.
 pub(crate) fn ranks(connection: &Connection, ids: &[ExchangeId]) -> PortResult<Vec<Option<Rank>>> {
     const DOING: &str = "read ranks";

@@ -9,11 +9,12 @@ use verbatim_core::ports::{Committed, PortError, PortResult};
 use verbatim_sqlite::Doing;
 
 use super::columns::{self, Place, Table};
-use super::{Numbers, open_exchanges, rollup, state};
+use super::{Numbers, is_in, open_exchanges, rollup, state};
 
 /// A record whose bodies are durable as blocks.
 pub(crate) struct Row {
     pub(crate) record: PackedRecord,
+    /// Where it belongs, unless another record of its exchange is elsewhere.
     pub(crate) table: Table,
 }
 
@@ -72,8 +73,11 @@ fn store_all(connection: &Connection, numbers: &Numbers, rows: &[Row]) -> PortRe
     let mut totals = Totals::default();
     let mut committed = Vec::with_capacity(rows.len());
     for row in rows {
-        let is_erased = row.table == Table::Exchange && Some(row.id()) <= erased_through;
-        let stored = !is_erased && store_one(connection, numbers, row, &mut totals)?;
+        // The clock may have been set since a record of it was stored: what its id tells now is no matter.
+        let other = row.table.other();
+        let table = if is_in(connection, other, row.id())? { other } else { row.table };
+        let is_erased = table == Table::Exchange && Some(row.id()) <= erased_through;
+        let stored = !is_erased && store_one(connection, numbers, row, table, &mut totals)?;
         if row.record.exchange.rank() > Rank::Running {
             open_exchanges::close(connection, row.id())?;
         }
@@ -93,10 +97,16 @@ struct Totals {
     captured: i64,
 }
 
-/// Writes a record unless one that takes precedence is there; false if so.
-fn store_one(connection: &Connection, numbers: &Numbers, row: &Row, totals: &mut Totals) -> PortResult<bool> {
+/// Writes a record into a table unless one that takes precedence is there; false if so.
+fn store_one(
+    connection: &Connection,
+    numbers: &Numbers,
+    row: &Row,
+    table: Table,
+    totals: &mut Totals,
+) -> PortResult<bool> {
     const DOING: &str = "store a record";
-    let (record, table) = (&row.record, row.table);
+    let record = &row.record;
     let exchange = &record.exchange;
     let mut place = Place { detail: numbers.detail(), captured: record.captured, part: record.bucket.part };
     if !columns::insert(connection, table, exchange, place).doing(DOING)? {

@@ -28,3 +28,17 @@ fn a_file_that_is_begun_twice_is_kept_once_and_never_goes_while_it_is_written_to
     ledger.purge(2);
     assert!(ledger.forget_purged().is_empty());
 }
+
+#[test]
+fn messages_that_are_lost_take_no_room_once_their_file_is_gone() {
+    let mut ledger = ledger();
+    ledger.begin_file(segment(1));
+    ledger.publish(1, vec![end(1000), end(2000)]);
+    assert_eq!(ledger.lose(&[2]), 1);
+    ledger.begin_file(segment(3));
+    ledger.publish(3, vec![end(500)]);
+    assert_eq!(ledger.disk_bytes(), disk_bytes(1000) + disk_bytes(500));
+    ledger.purge(3);
+    assert_eq!(ledger.forget_purged().len(), 1);
+    assert_eq!(ledger.disk_bytes(), disk_bytes(500));
+}

@@ -6,9 +6,13 @@ use super::*;
 use crate::{Options, open};
 
 fn writer(path: &Path) -> Writer {
+    writer_with(path, &WriterOptions { queue: 4, nice: 1, ..WriterOptions::default() })
+}
+
+fn writer_with(path: &Path, options: &WriterOptions) -> Writer {
     let connection = open(path, &Options::default()).unwrap();
     connection.execute_batch("CREATE TABLE IF NOT EXISTS t (x INTEGER UNIQUE CHECK (x < 1000))").unwrap();
-    Writer::start("test", connection, &WriterOptions { queue: 4, nice: 1 }).unwrap()
+    Writer::start("test", connection, options).unwrap()
 }
 
 fn insert(connection: &Connection, x: i64) -> PortResult<i64> {
@@ -121,4 +125,41 @@ async fn dropping_finishes_what_waits() {
     tokio::task::spawn_blocking(move || drop(writer)).await.unwrap();
     assert_eq!(answer.await.unwrap().unwrap(), 1);
     assert_eq!(stored(&path), [1]);
+}
+
+async fn wait_until(condition: impl Fn() -> bool) {
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
+    while !condition() {
+        assert!(tokio::time::Instant::now() < deadline, "the condition holds within 30 s");
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+}
+
+#[tokio::test]
+async fn while_nothing_is_written_the_write_ahead_log_goes_as_soon_as_no_reader_needs_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("a.db");
+    let options = WriterOptions { rest_after: Duration::from_millis(5), ..WriterOptions::default() };
+    let writer = writer_with(&path, &options);
+    let wal = directory.path().join("a.db-wal");
+    let bytes = || wal.metadata().map_or(0, |file| file.len());
+    let reader = open(&path, &Options::default().reading()).unwrap();
+    for round in 1..=2 {
+        reader.execute_batch("BEGIN; SELECT count(*) FROM t").unwrap();
+        let write = move |connection: &Connection| {
+            let sql = "CREATE TABLE IF NOT EXISTS big (x BLOB)";
+            connection
+                .execute_batch(sql)
+                .and_then(|()| connection.execute("INSERT INTO big VALUES (zeroblob(4000000))", []))
+                .doing("write much")
+        };
+        writer.run(write).await.unwrap();
+        assert!(bytes() > 4_000_000);
+        assert_eq!(writer.run(move |connection| insert(connection, round)).await.unwrap(), round);
+        assert!(bytes() > 4_000_000, "a reader needs it");
+        reader.execute_batch("COMMIT").unwrap();
+        wait_until(|| bytes() == 0).await;
+    }
+    assert_eq!(stored(&path), [1, 2]);
+    writer.close().await;
 }

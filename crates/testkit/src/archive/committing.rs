@@ -10,7 +10,7 @@ use verbatim_core::model::{
 };
 use verbatim_core::ports::{Archive, Committed, ListRequest, StatsRequest};
 
-use super::{DAY, MakeArchiveWorld, begun_at, commit, get, id_at, noise, now, store, various, words_of};
+use super::{DAY, MakeArchiveWorld, commit, get, id_at, noise, now, store, various, words_of};
 use crate::ExchangeBuilder;
 use crate::traffic::Words;
 
@@ -387,32 +387,6 @@ pub async fn absurd_figures_are_taken(world: MakeArchiveWorld) {
     let range = now().minus(DAY)..now().plus(DAY);
     let stats = archive.stats(StatsRequest { range, step: DAY, model: None, provider: None }).await.unwrap();
     assert_eq!(stats.totals.calls, 6);
-    world.close().await;
-}
-
-/// So that it is found, and spoils no list and no sum.
-pub async fn an_id_far_from_its_time_is_kept_aside(world: MakeArchiveWorld) {
-    let world = world();
-    let archive = world.open().await;
-    let future = begun_at(now().plus(DAY * 30), 1).request("future").build();
-    let torn = begun_at(now(), 2).with(|exchange| exchange.began_at = now().minus(DAY * 9)).build();
-    let ancient = begun_at(now().minus(DAY * 365 * 40), 3).request("ancient").build();
-    for record in [future, torn, ancient] {
-        let id = record.exchange.id;
-        store(&*archive, vec![record.clone()]).await;
-        assert_eq!(words_of(&commit(&*archive, vec![record.clone()]).await), ["superseded"]);
-        let (exchange, heads) = archive.get(id).await.unwrap().expect("it is found by its id");
-        assert_eq!((exchange, heads), (record.exchange, record.heads));
-        assert_eq!(archive.ranks(&[id]).await.unwrap(), [Some(Rank::Complete)]);
-        for body in record.bodies {
-            assert_eq!(archive.body(id, body.info.leg).await.unwrap(), Some(body));
-        }
-    }
-    let page = archive.list(ListRequest { limit: 10, ..ListRequest::default() }).await.unwrap();
-    assert!(page.exchanges.is_empty() && !page.more);
-    let range = now().minus(DAY * 60)..now().plus(DAY * 60);
-    let stats = archive.stats(StatsRequest { range, step: DAY, model: None, provider: None }).await.unwrap();
-    assert_eq!(stats.totals.calls, 0);
     world.close().await;
 }
 
