@@ -3,11 +3,12 @@
 trap '' INT TERM
 pid=
 
+# Not even a supervisor that is killed leaves a server running.
 as_owner() {
   if [ "$(id -u)" = 0 ]; then
-    exec setpriv --reuid=postgres --regid=postgres --init-groups "$@"
+    exec setpriv --reuid=postgres --regid=postgres --init-groups --pdeathsig QUIT "$@"
   fi
-  exec "$@"
+  exec setpriv --pdeathsig QUIT "$@"
 }
 
 start() {
