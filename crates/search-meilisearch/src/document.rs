@@ -1,8 +1,11 @@
 //! A document as Meilisearch holds it.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use verbatim_core::model::query::Field;
 use verbatim_core::model::{Exchange, SearchDocument};
+use verbatim_search_text::columns;
 
 use crate::facet::pieces;
 use crate::filter::LARGEST;
@@ -11,26 +14,15 @@ use crate::terms;
 /// The fields of a document, named as [`SearchDocument::fields`] names them.
 pub(crate) const FIELDS: [&str; 6] = ["asked", "answered", "reasoning", "tools", "system", "error"];
 
-/// The words that are searched, each text in an attribute or an element of its own, so that no phrase reaches from one
-/// into the other.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Words {
-    /// Of the document's fields, in their order.
-    pub(crate) fields: [String; 6],
-    /// Of the columns that are searched, too.
-    pub(crate) columns: Vec<String>,
-    /// The pieces of camel-case words.
-    pub(crate) pieces: String,
-    /// The characters of text without spaces, each once.
-    pub(crate) characters: String,
-}
-
 /// What is sent. The attributes' names are those that [`settings`](crate::settings) and [`filter`](crate::filter) name.
 #[derive(Serialize)]
 struct Stored<'a> {
     id: String,
-    words: StoredWords,
+    /// The words that are searched, in one attribute or, where they are very many, in several.
+    words: BTreeMap<usize, String>,
     text: Text<'a>,
+    /// What is searched beside the text, as it was.
+    columns: Vec<&'a str>,
     began: i64,
     outcome: &'static str,
     dialect: &'static str,
@@ -47,27 +39,6 @@ struct Stored<'a> {
     duration: Option<u64>,
     #[serde(flatten)]
     facets: Facets,
-}
-
-#[derive(Serialize)]
-struct StoredWords {
-    #[serde(skip_serializing_if = "String::is_empty")]
-    asked: String,
-    #[serde(skip_serializing_if = "String::is_empty")]
-    answered: String,
-    #[serde(skip_serializing_if = "String::is_empty")]
-    reasoning: String,
-    #[serde(skip_serializing_if = "String::is_empty")]
-    tools: String,
-    #[serde(skip_serializing_if = "String::is_empty")]
-    system: String,
-    #[serde(skip_serializing_if = "String::is_empty")]
-    error: String,
-    columns: Vec<String>,
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pieces: String,
-    #[serde(skip_serializing_if = "String::is_empty")]
-    characters: String,
 }
 
 /// The text that snippets are cut from.
@@ -172,25 +143,13 @@ pub(crate) fn line(document: &SearchDocument) -> Result<Vec<u8>, String> {
     if let Some((field, text)) = document.fields().into_iter().find(|(_, text)| text.len() > limit) {
         return Err(format!("its field {field} has {} bytes: expected at most {limit}", text.len()));
     }
-    let words = terms::words(document);
     let exchange = &document.exchange;
-    let [asked, answered, reasoning, tools, system, error] = words.fields;
     let has_error = exchange.error.as_deref().is_some_and(|error| !error.is_empty())
         || exchange.status.is_some_and(|status| status >= 400);
     let exact = |number: u64| number.min(LARGEST);
     let stored = Stored {
         id: exchange.id.to_string(),
-        words: StoredWords {
-            asked,
-            answered,
-            reasoning,
-            tools,
-            system,
-            error,
-            columns: words.columns,
-            pieces: words.pieces,
-            characters: words.characters,
-        },
+        words: terms::words(document).into_iter().enumerate().collect(),
         text: Text {
             asked: &document.asked,
             answered: &document.answered,
@@ -199,6 +158,7 @@ pub(crate) fn line(document: &SearchDocument) -> Result<Vec<u8>, String> {
             system: &document.system,
             error: &document.error,
         },
+        columns: columns(exchange).collect(),
         began: exchange.began_at.as_unix_us(),
         outcome: exchange.outcome.as_str(),
         dialect: exchange.dialect.as_str(),
@@ -241,10 +201,8 @@ mod tests {
             written(&document),
             json!({
                 "id": "0193a4c2-7b1e-7f02-9c1d-5a0b6c1f2e77",
-                "words": {
-                    "asked": "what b weather b",
-                    "columns": ["gpt 4o", "gpt 4o 2024 11 20", "v1 chat completions", "dark blue"],
-                },
+                "words": {"0": "11 20 2024 4o b blue chat completions dark gpt v1 weather what"},
+                "columns": ["gpt-4o", "gpt-4o-2024-11-20", "/v1/chat/completions", "dark blue"],
                 "text": {"asked": "What <b>Weather</b>?"},
                 "began": 1_733_636_029_214_000_i64,
                 "outcome": "completed",

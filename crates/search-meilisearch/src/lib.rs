@@ -11,7 +11,7 @@
 //! - Filters compare values as the query language does, spelt so that Meilisearch can't see equals in others
 //!   (`facet`). Parts of values are looked for with its CONTAINS operator, which is allowed at start (an experimental
 //!   feature since 1.10).
-//! - What Meilisearch can't tell for certain is looked at again here (`find`).
+//! - What Meilisearch can't tell for certain is looked at again here (`check`).
 //! - Snippets are cut here, from the text as it was: nothing in a document can be taken for a mark.
 //!
 //! **What is durable.** [`write`](SearchIndex::write) returns once the tasks succeeded. Documents that fail alone are
@@ -23,6 +23,7 @@
 //!
 //! Knows no archive: what it holds can be made anew from there at any time.
 
+mod check;
 mod config;
 mod document;
 mod facet;
@@ -48,6 +49,7 @@ use verbatim_search_text::snippet;
 
 pub use config::{ApiKey, Config, InvalidConfig};
 
+use check::Found;
 use document::FIELDS;
 use find::FoundPage;
 use server::{Server, found};
@@ -250,7 +252,7 @@ fn is_too_old(version: &str) -> bool {
 }
 
 fn highlighted(page: FoundPage) -> SearchPage {
-    let hit = |found: find::Found| {
+    let hit = |found: Found| {
         let text = |field: &str| found.text.get(field).map_or("", String::as_str);
         let snippets = FIELDS.iter().filter_map(|field| snippet(field, text(field), &page.wanted)).collect();
         Hit { id: found.id, snippets }

@@ -2,7 +2,8 @@
 //!
 //! - Only `words` is searched, and what is searched has no typos: hits come newest first, so that a word's misspelt
 //!   neighbours would stand among its own hits.
-//! - `byWord`, so that phrases are known. The one locale keeps languages from being guessed: words are spelt in ASCII.
+//! - `byAttribute`, because a document's words have no order. The one locale keeps languages from being guessed: words are
+//!   spelt in ASCII.
 //! - The one order is that of the ids, so nothing else is ranked, and no search is cut off half-way: it would answer out
 //!   of order.
 //!
@@ -87,7 +88,7 @@ pub(crate) fn wanted(mark: &Mark) -> Value {
             "features": {"facetSearch": false, "filter": {"equality": true, "comparison": comparison}},
         })
     };
-    let mut displayed = vec!["id".to_owned(), SEARCHED.to_owned(), "text".to_owned()];
+    let mut displayed = vec!["id".to_owned(), "text".to_owned(), "columns".to_owned()];
     displayed.extend(names(&EQUAL).into_iter().map(str::to_owned));
     displayed.extend(mark.attribute());
     json!({
@@ -97,7 +98,7 @@ pub(crate) fn wanted(mark: &Mark) -> Value {
         "sortableAttributes": ["id"],
         "rankingRules": ["sort"],
         "typoTolerance": {"enabled": false},
-        "proximityPrecision": "byWord",
+        "proximityPrecision": "byAttribute",
         "localizedAttributes": [{"attributePatterns": ["words.*"], "locales": ["eng"]}],
         "facetSearch": false,
         "prefixSearch": "indexingTime",

@@ -3,14 +3,15 @@
 //! Text is cut into tokens here ([`verbatim_search_text`]), and each is spelt in ASCII letters and digits. So
 //! Meilisearch has nothing to guess: it splits at spaces, whatever the language and whichever tokenizers it was built
 //! with, and a word of two Chinese, Japanese or Korean characters is a word like any other.
+//!
+//! A document has each of its words once, in the order of the alphabet. Where a word stands is not told: Meilisearch
+//! would keep of each two words near one another how near they are, which took two thirds of its time and nine tenths of
+//! its disk, and still not know a phrase of three words for certain.
 
 use std::borrow::Cow;
-use std::fmt::Write;
 
-use verbatim_search_text::{Kind, Needle, Needles, columns, tokens};
-
-use crate::document::Words;
 use verbatim_core::model::SearchDocument;
+use verbatim_search_text::{Kind, Needle, Needles, columns, tokens};
 
 /// Begins a token that is not ASCII; its characters follow, four digits to the base 36 each.
 const SPELT: &str = "0u";
@@ -21,17 +22,17 @@ const CHARACTER: &str = "0c";
 /// The longest token in bytes; what is longer is found by its beginning. Meilisearch passes over words above 250 bytes.
 const LONGEST: usize = 240;
 
-/// The most words of a query that Meilisearch looks at: ten, of which a phrase is one.
+/// The most words in one attribute. Meilisearch passes over those behind the 65,535th.
+const MOST_IN_ATTRIBUTE: usize = 60_000;
+
+/// The most words of a query that Meilisearch looks at.
 const MOST_WANTED: usize = 10;
 
 /// The most exclusions that it is asked for: it reads a thousand tokens of a query, and spaces and quotes count.
 const MOST_EXCLUDED: usize = 20;
 
-/// The most words of one phrase that it is asked for.
-const LONGEST_PHRASE: usize = 12;
-
 /// A token as Meilisearch is given it.
-pub(crate) fn spelt(token: &str) -> Cow<'_, str> {
+fn spelt(token: &str) -> Cow<'_, str> {
     if token.is_ascii() {
         return Cow::Borrowed(&token[..token.len().min(LONGEST)]);
     }
@@ -47,41 +48,25 @@ fn with_character(mut spelt: String, letter: char) -> String {
     spelt
 }
 
-fn character(letter: &str) -> String {
-    letter.chars().take(1).fold(CHARACTER.to_owned(), with_character)
+fn character(letter: char) -> String {
+    with_character(CHARACTER.to_owned(), letter)
 }
 
-/// The words of a document, each text apart from the others.
-pub(crate) fn words(document: &SearchDocument) -> Words {
-    let mut pieces = String::new();
-    let mut characters = std::collections::BTreeSet::new();
-    let mut cut = |text: &str| {
-        let mut words = String::with_capacity(text.len());
+/// The words of a document, as many in one text as an attribute takes.
+pub(crate) fn words(document: &SearchDocument) -> Vec<String> {
+    let mut words: Vec<String> = Vec::new();
+    let fields = document.fields().into_iter().map(|(_, text)| text);
+    for text in fields.chain(columns(&document.exchange)) {
         tokens(text, |token| {
-            let into = if token.kind == Kind::Piece { &mut pieces } else { &mut words };
-            if !into.is_empty() {
-                into.push(' ');
-            }
-            into.push_str(&spelt(token.folded));
+            words.push(spelt(token.folded).into_owned());
             if matches!(token.kind, Kind::Pair | Kind::Last) {
-                characters.extend(token.folded.chars().next());
+                words.extend(token.folded.chars().next().map(character));
             }
         });
-        words
-    };
-    let fields = document.fields().map(|(_, text)| cut(text));
-    let columns = columns(&document.exchange).map(cut).collect();
-    let mut all = String::new();
-    for letter in characters {
-        // Writing to a string does not fail.
-        let _ = write!(
-            all,
-            "{}{}",
-            if all.is_empty() { "" } else { " " },
-            character(letter.encode_utf8(&mut [0; 4]))
-        );
     }
-    Words { fields, columns, pieces, characters: all }
+    words.sort_unstable();
+    words.dedup();
+    words.chunks(MOST_IN_ATTRIBUTE).map(|words| words.join(" ")).collect()
 }
 
 /// What Meilisearch is asked for, and what it can't tell for certain.
@@ -89,97 +74,69 @@ pub(crate) fn words(document: &SearchDocument) -> Words {
 pub(crate) struct Asked {
     pub(crate) q: String,
     /// Each has to stand in a document that it finds.
-    pub(crate) wanted: Vec<Part>,
+    pub(crate) wanted: Vec<Needle>,
     /// None of these may.
-    pub(crate) excluded: Vec<Part>,
-}
-
-/// Tokens side by side, as they are spelt, the last of them perhaps only a beginning.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Part {
-    tokens: String,
-    prefix: bool,
+    pub(crate) excluded: Vec<Needle>,
 }
 
 /// The query for some needles. Every word is quoted: Meilisearch then finds it as it stands, neither longer nor split
-/// nor misspelt. Only a word that may be unfinished (`beginning`) stands open, at the end, where it finds what begins so.
-pub(crate) fn asked(needles: &Needles, beginning: bool) -> Asked {
+/// nor misspelt. Only a last word that need only begin so stands open, at the end.
+pub(crate) fn asked(needles: &Needles) -> Asked {
     let mut asked = Asked::default();
     let mut terms: Vec<String> = Vec::new();
     for needle in &needles.excluded {
         match sure(needle).filter(|_| terms.len() < MOST_EXCLUDED) {
-            Some(term) => terms.push(format!("-\"{term}\"")),
-            None => asked.excluded.push(Part::of(needle)),
+            Some(word) => terms.push(format!("-\"{word}\"")),
+            None => asked.excluded.push(needle.clone()),
         }
     }
-    let excluded = terms.len();
-    let (mut whole, mut last) = (needles.wanted.as_slice(), None);
-    if beginning && let [before @ .., unfinished] = whole {
-        (whole, last) = (before, Some(unfinished));
-    }
-    let room = excluded + MOST_WANTED - usize::from(last.is_some());
-    for needle in whole {
-        let sure = sure(needle);
-        if sure.is_none() || terms.len() >= room {
-            asked.wanted.push(Part::of(needle));
+    let mut wanted = Vec::new();
+    let mut open = None;
+    for needle in &needles.wanted {
+        if let Some(word) = sure(needle).filter(|_| wanted.len() < MOST_WANTED - 1) {
+            wanted.push(word);
+            continue;
         }
-        let candidates = sure.map_or_else(|| candidates(needle), |term| vec![term]);
-        for term in candidates {
-            if terms.len() < room {
-                terms.push(format!("\"{term}\""));
-            }
-        }
+        asked.wanted.push(needle.clone());
+        let (whole, beginning) = candidates(needle);
+        wanted.extend(whole);
+        open = open.or(beginning);
     }
-    if let Some(unfinished) = last {
-        // Standing open, it might also be found as two words.
-        asked.wanted.push(Part { prefix: true, ..Part::of(unfinished) });
-        terms.push(spelt(&unfinished.tokens[unfinished.tokens.len() - 1]).into_owned());
-        if let [before @ .., _] = unfinished.tokens.as_slice()
-            && !before.is_empty()
-            && terms.len() < room
-        {
-            terms.insert(excluded, format!("\"{}\"", phrase(before)));
-        }
-    }
+    wanted.truncate(MOST_WANTED - usize::from(open.is_some()));
+    terms.extend(wanted.into_iter().map(|word| format!("\"{word}\"")));
+    terms.extend(open);
     asked.q = terms.join(" ");
     asked
 }
 
-/// The term that finds a needle and nothing else; `None` where there is none. Meilisearch knows of two words whether they
-/// stand side by side; of three and more only whether each two of them do.
+/// The word that finds a needle and nothing else, if one does.
 fn sure(needle: &Needle) -> Option<String> {
     match (needle.tokens.as_slice(), needle.prefix) {
-        ([_] | [_, _], false) => Some(phrase(&needle.tokens)),
-        ([single], true) if single.chars().nth(1).is_none() => Some(character(single)),
+        ([single], false) => Some(spelt(single).into_owned()),
+        ([single], true) => only_character(single),
         _ => None,
     }
 }
 
-/// Terms that find a needle, and perhaps more.
-fn candidates(needle: &Needle) -> Vec<String> {
-    match needle.tokens.as_slice() {
-        [before @ .., last] if needle.prefix && !before.is_empty() => vec![phrase(before), character(last)],
-        tokens => vec![phrase(tokens)],
+/// Words that are in every document with this needle, and what one of its words begins with.
+fn candidates(needle: &Needle) -> (Vec<String>, Option<String>) {
+    let mut words: Vec<String> = needle.tokens.iter().map(|token| spelt(token).into_owned()).collect();
+    let Some(last) = needle.tokens.last().filter(|_| needle.prefix) else { return (words, None) };
+    let beginning = words.pop();
+    match only_character(last) {
+        Some(character) => {
+            words.push(character);
+            (words, None)
+        }
+        None => (words, beginning),
     }
 }
 
-fn phrase(tokens: &[String]) -> String {
-    tokens.iter().take(LONGEST_PHRASE).map(|token| spelt(token)).collect::<Vec<_>>().join(" ")
-}
-
-impl Part {
-    fn of(needle: &Needle) -> Self {
-        let tokens = needle.tokens.iter().map(|token| spelt(token)).collect::<Vec<_>>().join(" ");
-        Self { tokens, prefix: needle.prefix }
-    }
-
-    /// Whether it stands in words of a document.
-    pub(crate) fn stands_in(&self, words: &str) -> bool {
-        words.match_indices(&self.tokens).any(|(start, found)| {
-            let (before, behind) = (&words[..start], &words[start + found.len()..]);
-            (before.is_empty() || before.ends_with(' '))
-                && (self.prefix || behind.is_empty() || behind.starts_with(' '))
-        })
+fn only_character(token: &str) -> Option<String> {
+    let mut letters = token.chars();
+    match (letters.next(), letters.next()) {
+        (Some(letter), None) => Some(character(letter)),
+        _ => None,
     }
 }
 
@@ -192,101 +149,104 @@ mod tests {
 
     use super::*;
 
-    fn asked_for(query: &str) -> Asked {
-        asked(&Needles::of(&parse(query, Timestamp::default()).unwrap()), false)
+    fn needles(query: &str) -> Needles {
+        Needles::of(&parse(query, Timestamp::default()).unwrap())
+    }
+
+    fn shown(needles: &[Needle]) -> Vec<String> {
+        needles.iter().map(|needle| needle.tokens.join(" ")).collect()
     }
 
     #[test]
-    fn words_are_quoted_and_phrases_of_three_looked_at_again() {
-        let asked = asked_for("Hello \"big world\" gpt-4o-mini");
-        assert_eq!(asked.q, r#""hello" "big world" "gpt 4o mini""#);
-        assert_eq!(asked.wanted, [Part { tokens: "gpt 4o mini".to_owned(), prefix: false }]);
+    fn words_are_quoted_and_phrases_looked_at_again() {
+        let asked = asked(&needles("Hello \"big world\" gpt-4o"));
+        assert_eq!(asked.q, r#""hello" "big" "world" "gpt" "4o""#);
+        assert_eq!(shown(&asked.wanted), ["big world", "gpt 4o"]);
         assert!(asked.excluded.is_empty());
     }
 
     #[test]
     fn what_is_excluded_comes_first_and_only_if_it_is_sure() {
-        let asked = asked_for("a -b -\"c d\" -\"e f g\"");
-        assert_eq!(asked.q, r#"-"b" -"c d" "a""#);
-        assert_eq!(asked.excluded, [Part { tokens: "e f g".to_owned(), prefix: false }]);
+        let asked = asked(&needles("a -b -\"c d\""));
+        assert_eq!(asked.q, r#"-"b" "a""#);
+        assert_eq!(shown(&asked.excluded), ["c d"]);
     }
 
     #[test]
     fn text_without_spaces_is_spelt_in_letters() {
         assert_eq!(spelt("天气"), "0u0hm10lck");
-        assert_eq!(asked_for("天气").q, r#""0u0hm10lck""#);
-        assert_eq!(asked_for("天").q, r#""0c0hm1""#);
-        let mixed = asked_for("用GPT写");
-        assert_eq!(mixed.q, format!(r#""{} gpt" "{}""#, spelt("用"), character("写")));
-        assert_eq!(
-            mixed.wanted,
-            [Part { tokens: format!("{} gpt {}", spelt("用"), spelt("写")), prefix: true }]
-        );
+        assert_eq!(asked(&needles("天气")).q, r#""0u0hm10lck""#);
+        assert_eq!(asked(&needles("天")).q, r#""0c0hm1""#);
+        let mixed = asked(&needles("用GPT写"));
+        assert_eq!(mixed.q, format!(r#""{}" "gpt" "{}""#, spelt("用"), character('写')));
+        assert_eq!(shown(&mixed.wanted), ["用 gpt 写"]);
     }
 
     #[test]
     fn an_unfinished_word_stands_open_at_the_end() {
-        let needles = Needles::of(&parse("forecast -x sun-weath", Timestamp::default()).unwrap());
-        let asked = asked(&needles, true);
-        assert_eq!(asked.q, r#"-"x" "sun" "forecast" weath"#);
+        let mut needles = needles("forecast -x sun-weath");
+        needles.unfinished().unwrap().prefix = true;
+        let asked = asked(&needles);
+        assert_eq!(asked.q, r#"-"x" "forecast" "sun" weath"#);
+        assert!(asked.wanted[0].prefix);
     }
 
     #[test]
     fn words_that_meilisearch_would_pass_over_are_looked_for_here() {
         let many: Vec<_> = (0..30).map(|n| format!("w{n}")).collect();
-        let asked = asked_for(&many.join(" "));
-        assert_eq!(asked.q.matches('"').count(), 2 * MOST_WANTED);
-        assert_eq!(asked.wanted.len(), 20);
+        let asked_for = asked(&needles(&many.join(" ")));
+        assert_eq!(asked_for.q.matches('"').count(), 2 * MOST_WANTED);
+        assert_eq!(asked_for.wanted.len(), 30 - (MOST_WANTED - 1));
         let excluded: Vec<_> = (0..30).map(|n| format!("-w{n}")).collect();
-        assert_eq!(asked_for(&excluded.join(" ")).excluded.len(), 10);
-        let long = asked_for(&format!("\"{}\"", "字".repeat(1000)));
-        assert!(long.q.len() < 200 && long.wanted.len() == 1);
+        assert_eq!(asked(&needles(&excluded.join(" "))).excluded.len(), 30 - MOST_EXCLUDED);
+        let long = asked(&needles(&format!("\"{}\" end", "字".repeat(1000))));
+        assert!(long.q.len() < 200 && long.wanted.len() == 2);
     }
 
     #[test]
-    fn parts_stand_between_spaces() {
-        let part = |tokens: &str, prefix| Part { tokens: tokens.to_owned(), prefix };
-        assert!(part("b c", false).stands_in("a b c"));
-        assert!(!part("b c", false).stands_in("ab c"));
-        assert!(!part("b c", false).stands_in("b cd"));
-        assert!(part("b c", true).stands_in("b cd"));
-        assert!(part("b", false).stands_in("bb b"));
-    }
-
-    #[test]
-    fn documents_have_their_words_apart() {
-        let document = ExchangeBuilder::minted().document("call getWeather", "今天天气");
+    fn documents_have_each_word_once() {
+        let document = ExchangeBuilder::minted().document("call getWeather call", "天天");
         let words = words(&document);
-        assert_eq!(words.fields[0], "call getweather");
-        assert_eq!(words.pieces, "get weather");
-        assert_eq!(words.columns, ["gpt 4o", "gpt 4o 2024 11 20", "v1 chat completions"]);
-        assert_eq!(words.characters.split(' ').count(), 3);
-        assert!(asked_for("气").q.contains(words.characters.split(' ').next_back().unwrap()));
+        let expected =
+            "0c0hm1 0u0hm1 0u0hm10hm1 11 20 2024 4o call chat completions get getweather gpt v1 weather";
+        assert_eq!(words, [expected]);
+    }
+
+    #[test]
+    fn more_words_than_an_attribute_takes_are_in_two() {
+        let many = |from: u32| (from..from + 10_900).map(|n| format!("{n:x} ")).collect::<String>();
+        let document = SearchDocument {
+            reasoning: many(0x2_0000),
+            tools: many(0x3_0000),
+            system: many(0x4_0000),
+            error: many(0x5_0000),
+            ..ExchangeBuilder::minted().document(&many(0x6_0000), &many(0x7_0000))
+        };
+        let words = words(&document);
+        assert_eq!(words.len(), 2);
+        assert_eq!(words[0].split(' ').count(), MOST_IN_ATTRIBUTE);
     }
 
     proptest! {
         #[test]
         fn a_query_holds_only_words_and_quotes(text in "\\PC{0,60}") {
             let Ok(query) = parse(&text, Timestamp::default()) else { return Ok(()) };
-            for beginning in [false, true] {
-                let asked = asked(&Needles::of(&query), beginning);
-                let known = |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit() || "\" -".contains(letter);
-                prop_assert!(asked.q.chars().all(known), "{}", asked.q);
-                prop_assert_eq!(asked.q.matches('"').count() % 2, 0);
+            let mut needles = Needles::of(&query);
+            if let Some(last) = needles.unfinished() {
+                last.prefix = true;
             }
+            let asked = asked(&needles);
+            let known = |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit() || "\" -".contains(letter);
+            prop_assert!(asked.q.chars().all(known), "{}", asked.q);
+            prop_assert_eq!(asked.q.matches('"').count() % 2, 0);
         }
 
         #[test]
         fn what_a_document_says_is_asked_for(before in "[a-z天气か ]{0,10}", found in "[a-zé天气か]{1,8}") {
-            let text = format!("{before} {found}");
-            let words = words(&ExchangeBuilder::minted().document(&text, ""));
-            let asked = asked_for(&format!("\"{found}\""));
-            let all = format!("{} {}", words.fields[0], words.characters);
-            for term in asked.q.split('"').skip(1).step_by(2) {
-                prop_assert!(Part { tokens: term.to_owned(), prefix: false }.stands_in(&all), "{term} in {all}");
-            }
-            for part in &asked.wanted {
-                prop_assert!(part.stands_in(&words.fields[0]));
+            let words = words(&ExchangeBuilder::minted().document(&format!("{before} {found}"), ""));
+            let asked = asked(&needles(&format!("\"{found}\"")));
+            for word in asked.q.split('"').skip(1).step_by(2) {
+                prop_assert!(words[0].split(' ').any(|stored| stored == word), "{word} in {words:?}");
             }
         }
     }

@@ -39,14 +39,8 @@ fn start_of(text: &str, mark: usize) -> usize {
 
 /// Every place where one of the needles stands: rising, not overlapping.
 fn marks(text: &str, wanted: &[Needle]) -> Vec<Range<usize>> {
-    let mut haystack = Haystack::default();
-    let mut pieces = Haystack::default();
-    tokens(text, |token| if token.kind == Kind::Piece { pieces.add(&token) } else { haystack.add(&token) });
-    let mut found = Vec::new();
-    for needle in wanted {
-        haystack.find(needle, &mut found);
-        pieces.find(needle, &mut found);
-    }
+    let cut = CutText::of(text);
+    let mut found: Vec<_> = wanted.iter().flat_map(|needle| cut.find(needle)).collect();
     found.sort_unstable_by_key(|mark| (mark.start, mark.end));
     let mut marks: Vec<Range<usize>> = Vec::new();
     for mark in found {
@@ -58,7 +52,32 @@ fn marks(text: &str, wanted: &[Needle]) -> Vec<Range<usize>> {
     marks
 }
 
-/// The tokens of a text, side by side in one string.
+/// A text cut into its tokens, for needles to be looked for in.
+pub struct CutText {
+    words: Haystack,
+    /// The pieces of camel-case words, apart from the words.
+    pieces: Haystack,
+}
+
+impl CutText {
+    /// Cuts a text.
+    pub fn of(text: &str) -> Self {
+        let (mut words, mut pieces) = (Haystack::default(), Haystack::default());
+        tokens(text, |token| if token.kind == Kind::Piece { pieces.add(&token) } else { words.add(&token) });
+        Self { words, pieces }
+    }
+
+    /// Whether a needle stands in it.
+    pub fn has(&self, needle: &Needle) -> bool {
+        self.find(needle).next().is_some()
+    }
+
+    fn find<'a>(&'a self, needle: &'a Needle) -> impl Iterator<Item = Range<usize>> + 'a {
+        self.words.find(needle).chain(self.pieces.find(needle))
+    }
+}
+
+/// Tokens side by side in one string.
 #[derive(Default)]
 struct Haystack {
     folded: String,
@@ -84,19 +103,21 @@ impl Haystack {
         });
     }
 
-    fn find(&self, needle: &Needle, found: &mut Vec<Range<usize>>) {
-        let Some((last, first)) = needle.tokens.split_last() else { return };
-        for window in self.tokens.windows(needle.tokens.len()) {
-            let Some((end, start)) = window.split_last() else { continue };
-            let folded = |place: &Place| &self.folded[place.folded.clone()];
-            let ends = if needle.prefix { folded(end).starts_with(last) } else { folded(end) == last };
-            if ends && start.iter().map(folded).eq(first.iter().map(String::as_str)) {
-                // Of a pair that only begins so, the second character was not asked for.
-                let only_head = needle.prefix && end.kind == Kind::Pair;
-                let begin = start.first().unwrap_or(end).at.start;
-                found.push(begin..if only_head { end.head_end } else { end.at.end });
-            }
+    fn find<'a>(&'a self, needle: &'a Needle) -> impl Iterator<Item = Range<usize>> + 'a {
+        self.tokens.windows(needle.tokens.len().max(1)).filter_map(|window| self.found(window, needle))
+    }
+
+    /// Where a needle stands, if these tokens are it.
+    fn found(&self, window: &[Place], needle: &Needle) -> Option<Range<usize>> {
+        let ((last, first), (end, start)) = (needle.tokens.split_last()?, window.split_last()?);
+        let folded = |place: &Place| &self.folded[place.folded.clone()];
+        let ends = if needle.prefix { folded(end).starts_with(last) } else { folded(end) == last };
+        if !ends || !start.iter().map(folded).eq(first.iter().map(String::as_str)) {
+            return None;
         }
+        // Of a pair that only begins so, the second character was not asked for.
+        let only_head = needle.prefix && end.kind == Kind::Pair;
+        Some(start.first().unwrap_or(end).at.start..if only_head { end.head_end } else { end.at.end })
     }
 }
 
@@ -151,6 +172,19 @@ mod tests {
         let snippet = snippet("asked", &chinese, &needles.wanted).unwrap();
         assert_eq!(snippet.text.chars().count(), LONGEST);
         assert_eq!(snippet.marks.first(), Some(&(60 * 3..61 * 3)));
+    }
+
+    #[test]
+    fn a_needle_stands_side_by_side_or_not_at_all() {
+        let has = |text: &str, query: &str| {
+            let needles = Needles::of(&parse(query, Timestamp::default()).unwrap());
+            needles.wanted.iter().all(|needle| CutText::of(text).has(needle))
+        };
+        assert!(has("Quick, BROWN fox", "\"quick brown\""));
+        assert!(!has("brown quick", "\"quick brown\""));
+        assert!(!has("", "\"quick brown\""));
+        assert!(has("我用GPT写诗", "用GPT写"));
+        assert!(has("getUserName", "\"user name\""));
     }
 
     proptest! {
