@@ -9,7 +9,7 @@ use verbatim_archive_format::chunking::Address;
 use verbatim_archive_format::encoding::Manifest;
 use verbatim_archive_format::record::{PackedRecord, is_stray, unfit};
 use verbatim_archive_format::stage::Place;
-use verbatim_core::model::ExchangeRecord;
+use verbatim_core::model::{Exchange, ExchangeId, ExchangeRecord, Timestamp};
 use verbatim_core::ports::{Commit, Committed, PortResult};
 
 use crate::Engine;
@@ -17,6 +17,7 @@ use crate::bodies::{Cut, NewBlocks, Staging, known};
 use crate::day::day_of;
 use crate::error::{Fault, Kind};
 use crate::records::columns::Table;
+use crate::records::find;
 use crate::records::store::{Batch, Row, store};
 use crate::tombstone::Tombstone;
 
@@ -40,10 +41,21 @@ struct Batching {
     tombstone: Tombstone,
 }
 
+/// Where an exchange belongs by what its id tells now.
+fn table_of(exchange: &Exchange, now: Timestamp) -> Table {
+    if is_stray(exchange.id, exchange.began_at, now) { Table::Stray } else { Table::Exchange }
+}
+
 impl Engine {
     /// Stores records with their bodies and what follows from them in one transaction.
     pub(crate) async fn commit(self: &Arc<Self>, batch: Vec<Commit>) -> PortResult<Vec<Committed>> {
-        let mut batching = self.blocking(move |engine| Ok(engine.sort_out(batch))).await?;
+        let now = self.clock.now();
+        let ids: Vec<(ExchangeId, Table)> =
+            batch.iter().map(|commit| &commit.record.exchange).map(|of| (of.id, table_of(of, now))).collect();
+        let ids = &ids;
+        let kept =
+            self.database.writes.run(async |client: Object| find::elsewhere(&client, ids).await).await?;
+        let mut batching = self.blocking(move |engine| Ok(engine.sort_out(batch, now, &kept))).await?;
         let places = self.look_up(&batching).await?;
         let (mut batching, staged, count) = self
             .blocking(move |engine| {
@@ -74,26 +86,33 @@ impl Engine {
 
     /// Refuses what can't be stored, and cuts the bodies of what can. Records are written in the order of their keys;
     /// each answer goes back to its place.
-    fn sort_out(&self, batch: Vec<Commit>) -> Batching {
+    ///
+    /// The clock may have been set between two records of an exchange: where the first one is, the others go, too.
+    fn sort_out(
+        &self,
+        batch: Vec<Commit>,
+        now: Timestamp,
+        elsewhere: &HashMap<ExchangeId, Table>,
+    ) -> Batching {
         let mut outcomes: Vec<Option<Committed>> = batch.iter().map(|_| None).collect();
         let mut records: Vec<_> = batch.into_iter().map(|commit| commit.record).enumerate().collect();
         records.sort_by_key(|(_, record)| record.exchange.id);
         let (mut staging, mut fit) = (Staging::default(), Vec::with_capacity(records.len()));
-        let (now, tombstone) = (self.clock.now(), self.partitions.tombstone());
+        let tombstone = self.partitions.tombstone();
         for (place, record) in records {
             if let Some(why) = unfit(&record) {
                 outcomes[place] = Some(Committed::Refused(why));
                 continue;
             }
             let exchange = &record.exchange;
-            let table = if is_stray(exchange.id, exchange.began_at, now) {
+            let before = fit.last().filter(|before: &&Fit| before.record.exchange.id == exchange.id);
+            let known = elsewhere.get(&exchange.id).copied().or(before.map(|before| before.table));
+            let table = known.unwrap_or_else(|| table_of(exchange, now));
+            if known.is_none() && table == Table::Stray {
                 tracing::error!(exchange = %exchange.id, began_at = %exchange.began_at,
                     "an exchange's id does not fit its time or ours: it is kept aside, see the clocks of gateways");
                 metrics::counter!("verbatim_archive_stray_total").increment(1);
-                Table::Stray
-            } else {
-                Table::Exchange
-            };
+            }
             // A stray id names no week that could be right.
             let time = if table == Table::Stray { now } else { exchange.id.time() };
             let bucket = self.partitions.for_bodies_of(time).filter(|_| !record.bodies.is_empty());

@@ -6,7 +6,7 @@ use deadpool_postgres::Object;
 use uuid::Uuid;
 use verbatim_core::model::{Exchange, ExchangeId, Rank};
 
-use super::columns::{Columns, LISTED, read};
+use super::columns::{Columns, LISTED, Table, read};
 use crate::day::uuid;
 use crate::error::{Doing, Fault};
 use crate::tombstone::Tombstone;
@@ -58,6 +58,27 @@ pub(crate) async fn get_many(client: &Object, ids: &[Uuid]) -> Result<Vec<Exchan
         found.insert(uuid(exchange.id), exchange);
     }
     Ok(ids.iter().filter_map(|id| found.get(id).cloned()).collect())
+}
+
+/// Where those are that are in the other table than the one they are given with.
+pub(crate) async fn elsewhere(
+    client: &Object,
+    ids: &[(ExchangeId, Table)],
+) -> Result<HashMap<ExchangeId, Table>, Fault> {
+    const DOING: &str = "find where exchanges are";
+    let given_with = |table| -> Vec<Uuid> {
+        ids.iter().filter(|(_, given)| *given == table).map(|(id, _)| uuid(*id)).collect()
+    };
+    let sql = "SELECT id, TRUE FROM exchange WHERE id = ANY($1)
+               UNION ALL SELECT id, FALSE FROM exchange_stray WHERE id = ANY($2)";
+    let statement = client.prepare_cached(sql).await.doing(DOING)?;
+    let (stray, listed) = (given_with(Table::Stray), given_with(Table::Exchange));
+    let rows = client.query(&statement, &[&stray, &listed]).await.doing(DOING)?;
+    let place = |row: &tokio_postgres::Row| {
+        let table = if row.try_get(1).doing(DOING)? { Table::Exchange } else { Table::Stray };
+        Ok((super::columns::id_of(row.try_get(0).doing(DOING)?)?, table))
+    };
+    rows.iter().map(place).collect()
 }
 
 /// The ranks of those that are archived, in the order asked.
