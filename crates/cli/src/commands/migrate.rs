@@ -40,8 +40,7 @@ async fn migrate(postgres: &PostgresConfig) -> Result<Migrated> {
     let migrating = waits.until("PostgreSQL", || verbatim_archive_postgres::migrate(postgres));
     match timeout(PATIENCE, migrating).await {
         Ok(migrated) => Ok(migrated?),
-        Err(late) => Err(late).with_context(|| {
-            format!("gave up after {} s: {}", PATIENCE.as_secs(), waits.now().join("; "))
-        }),
+        Err(late) => Err(late)
+            .with_context(|| format!("gave up after {} s: {}", PATIENCE.as_secs(), waits.now().join("; "))),
     }
 }

@@ -59,7 +59,9 @@ async fn mend(index: &dyn IndexStore, ports: &Ports, token: &CancellationToken) 
                     tracing::error!("the search index can't be built anew: {error:#}");
                 }
             }
-            Some(Err(error)) => tracing::debug!(%error, "the search index can't be asked whether it is complete"),
+            Some(Err(error)) => {
+                tracing::debug!(%error, "the search index can't be asked whether it is complete")
+            }
             Some(Ok(false)) | None => {}
         }
     }

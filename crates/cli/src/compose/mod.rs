@@ -115,11 +115,7 @@ impl Service {
     }
 
     /// Waits for what is needed to go on, unless a role fails or a signal comes meanwhile.
-    async fn until<T>(
-        &mut self,
-        signals: &mut Signals,
-        ready: impl Future<Output = Result<T>>,
-    ) -> Result<T> {
+    async fn until<T>(&mut self, signals: &mut Signals, ready: impl Future<Output = Result<T>>) -> Result<T> {
         tokio::select! {
             ready = ready => ready,
             failure = self.roles.first_failure() => Err(failure),

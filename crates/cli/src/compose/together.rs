@@ -29,10 +29,7 @@ impl Service {
         // Both take longer than the log, which is all that the relay waits for.
         let mut opening = JoinSet::new();
         let (for_records, settings, waits) = (directory.clone(), config.clone(), self.waits.clone());
-        opening.spawn_on(
-            async move { Records::open(&settings, &for_records, &waits).await },
-            background,
-        );
+        opening.spawn_on(async move { Records::open(&settings, &for_records, &waits).await }, background);
         let log: Arc<dyn LogStore> = match config.nats()? {
             Some(nats) => {
                 stores::refuse_abandoned_log(&directory, config).await?;

@@ -40,9 +40,9 @@ impl Config {
             },
         };
         config.replicas =
-            u8::try_from(settings.replicas).ok().filter(|count| (1..=5).contains(count)).ok_or_else(|| {
-                self.invalid("nats.replicas", settings.replicas.to_string(), "a number from 1 to 5")
-            })?;
+            u8::try_from(settings.replicas).ok().filter(|count| (1..=5).contains(count)).ok_or_else(
+                || self.invalid("nats.replicas", settings.replicas.to_string(), "a number from 1 to 5"),
+            )?;
         config.max_bytes = self.settings.capture_log.max_bytes.0;
         config.validate().map_err(|error| self.unusable("nats", url, &error.to_string()))?;
         Ok(Some(config))

@@ -323,7 +323,10 @@ fn engines_are_told_what_the_settings_say() {
                 [meilisearch]\nurl = 'http://search:7700/'\nindex = 'mine'\n[capture_log]\nmax_bytes = '1GiB'";
     let config = read(file, &[], &[]).unwrap();
     let nats = config.nats().unwrap().unwrap();
-    assert_eq!((nats.servers, nats.replicas, nats.max_bytes), (vec!["nats://one,tls://two:5".into()], 3, 1 << 30));
+    assert_eq!(
+        (nats.servers, nats.replicas, nats.max_bytes),
+        (vec!["nats://one,tls://two:5".into()], 3, 1 << 30)
+    );
     let password = verbatim_log_nats::Secret::new("p");
     let credentials = verbatim_log_nats::Credentials::Password { user: "ann".into(), password };
     assert_eq!((nats.credentials, nats.tls.ca), (credentials, Some("ca.pem".into())));
@@ -362,7 +365,10 @@ fn a_secret_is_the_same_from_a_file_as_from_the_environment_and_a_data_directory
 #[test]
 fn engine_settings_that_contradict_each_other_are_refused() {
     for (file, expected) in [
-        ("[nats]\nurl = 'nats://x'\nclient_cert = 'c'", "nats.client_cert = one of the two (verbatim.toml:3)"),
+        (
+            "[nats]\nurl = 'nats://x'\nclient_cert = 'c'",
+            "nats.client_cert = one of the two (verbatim.toml:3)",
+        ),
         ("[nats]\nurl = 'nats://x'\nreplicas = 9", "nats.replicas = 9 (verbatim.toml:3): expected a number"),
         ("[postgres]\nurl = 'postgres://x/y'\nclient_key = 'c'", "client_cert and client_key together"),
         ("[postgres]\nurl = 'postgres://x/y'\npool_size = 0", "postgres.pool_size = 0 (verbatim.toml:3)"),

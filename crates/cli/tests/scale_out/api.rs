@@ -82,7 +82,9 @@ pub(crate) async fn found(web: &str, word: &str, call: &Call) {
     let url = format!("{web}/api/v1/exchanges?q={word}");
     until(&url, word, |_, page| {
         page["answered_by"] == "search_index"
-            && page["items"].as_array().is_some_and(|items| items.iter().any(|item| item["id"] == call.id.as_str()))
+            && page["items"]
+                .as_array()
+                .is_some_and(|items| items.iter().any(|item| item["id"] == call.id.as_str()))
     })
     .await;
 }
