@@ -31,7 +31,9 @@ impl Service {
         background: &Handle,
     ) -> Result<()> {
         let secret = config.required_secret()?;
-        let log = self.add_late_log(config.required_nats()?);
+        let nats = config.required_nats()?;
+        stores::refuse_abandoned_log(self.directory()?, config).await?;
+        let log = self.add_late_log(nats);
         let relaying = self.add_gateway(config, environment, log, secret, background).await?;
         self.add_probes_of_gateway(config, &relaying).await?;
         self.announce()
