@@ -34,11 +34,15 @@ pub(super) fn end(
     let mut pieces: Vec<Piece> = Vec::new();
     let mut summaries = Vec::with_capacity(2);
     let mut charge = 0;
+    let mut notes = facts.notes;
     for (leg, buffer) in [Leg::ClientRequest, Leg::ClientResponse].into_iter().zip(legs) {
         let (last, leg_charge) = buffer.cut(usize::MAX);
         charge += leg_charge;
-        let (kept_back, lost) = exchange.not_handed_over(leg);
-        summaries.push(buffer.summary(&last, kept_back, lost, withheld));
+        let missing = exchange.not_handed_over(leg);
+        if missing.beyond > 0 {
+            notes.push(beyond_limit(leg, missing.beyond, exchange.body_limit()));
+        }
+        summaries.push(buffer.summary(&last, missing, withheld));
         pieces.extend(last);
     }
     if let (Some(trailers), Some(response)) = (facts.trailers, summaries.last_mut()) {
@@ -63,13 +67,22 @@ pub(super) fn end(
         heads,
         pieces,
         sequences: Vec::new(),
-        notes: facts.notes,
+        notes,
         facts: all_facts,
         manifests: Vec::new(),
         provider: facts.provider,
         start: None,
     };
     (end, charge)
+}
+
+/// What a record says of a body that was longer than what is recorded of one.
+fn beyond_limit(leg: Leg, beyond: u64, limit: u64) -> String {
+    let body = if leg.is_request() { "request" } else { "answer" };
+    format!(
+        "the {body}'s body went on for {beyond} bytes behind the first {limit}, of which no more are recorded \
+         (gateway.max_recorded_body_bytes)"
+    )
 }
 
 /// A head as it is written.

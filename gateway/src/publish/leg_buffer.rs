@@ -7,7 +7,7 @@ use verbatim_core::model::{ChunkTime, Leg};
 use verbatim_proto::piece;
 use verbatim_proto::v1::{LegSummary, Piece};
 
-use crate::capture::EVENT_BYTES;
+use crate::capture::{EVENT_BYTES, NotHandedOver};
 use crate::redact::BodyRedactor;
 
 /// The chunks of one leg that no message carries yet, as they are recorded, and the hashes of all that came.
@@ -166,16 +166,16 @@ impl LegBuffer {
         }
     }
 
-    /// What is known of the whole leg; `last` are the pieces that were not hashed yet, `withheld` and `lost` the
-    /// bytes that passed without being handed over.
+    /// What is known of the whole leg; `last` are the pieces that were not hashed yet, `missing` the bytes that passed
+    /// without being handed over.
     pub(super) fn summary(
         &mut self,
         last: &[Piece],
-        withheld: u64,
-        lost: u64,
+        missing: NotHandedOver,
         is_withheld: bool,
     ) -> LegSummary {
-        let (hash, stored_hash) = if self.gap || withheld + lost > 0 {
+        let lost = missing.lost + missing.beyond;
+        let (hash, stored_hash) = if self.gap || missing.withheld + lost > 0 {
             (Bytes::new(), Bytes::new())
         } else {
             let stored = match (self.hasher.is_some(), last) {
@@ -194,7 +194,7 @@ impl LegBuffer {
         };
         LegSummary {
             leg: u32::from(self.leg.number()),
-            length: self.came + withheld + lost,
+            length: self.came + missing.withheld + lost,
             hash,
             lost: lost + self.forfeited,
             trailers: Vec::new(),
@@ -257,7 +257,7 @@ mod tests {
                 pieces.into_iter().for_each(|piece| assembly.add(piece));
             }
             let (last, charge) = buffer.cut(usize::MAX);
-            let summary = buffer.summary(&last, 0, 0, false);
+            let summary = buffer.summary(&last, NotHandedOver::default(), false);
             last.into_iter().for_each(|piece| assembly.add(piece));
             prop_assert_eq!(charged + charge, sent.len() + times.len() * EVENT_BYTES);
             prop_assert_eq!(summary.length, sent.len() as u64);
@@ -295,7 +295,7 @@ mod tests {
                 pieces.into_iter().for_each(|piece| assembly.add(piece));
             }
             let (last, charge) = buffer.cut(usize::MAX);
-            let summary = buffer.summary(&last, 0, 0, false);
+            let summary = buffer.summary(&last, NotHandedOver::default(), false);
             last.into_iter().for_each(|piece| assembly.add(piece));
             prop_assert_eq!(charged + charge, body.len() + count * EVENT_BYTES);
             prop_assert_eq!(summary.length, body.len() as u64);
@@ -316,7 +316,7 @@ mod tests {
         let (pieces, _) = buffer.cut(usize::MAX);
         let shown: Vec<_> = pieces.iter().map(|piece| piece.data.as_ref()).collect();
         assert_eq!(shown, [b"{\"access_token\":\"red".as_slice(), b"*****"]);
-        let summary = buffer.summary(&pieces, 0, 80, false);
+        let summary = buffer.summary(&pieces, NotHandedOver { lost: 80, ..NotHandedOver::default() }, false);
         assert_eq!((summary.length, summary.hash.len(), summary.stored_hash.len()), (105, 0, 0));
     }
 
@@ -328,7 +328,7 @@ mod tests {
         let (pieces, _) = buffer.cut(100);
         let offsets: Vec<_> = pieces.iter().map(|piece| (piece.offset, piece.data.len())).collect();
         assert_eq!(offsets, [(0, 2), (5, 2)]);
-        let summary = buffer.summary(&pieces, 0, 3, false);
+        let summary = buffer.summary(&pieces, NotHandedOver { lost: 3, ..NotHandedOver::default() }, false);
         assert_eq!((summary.length, summary.lost, summary.hash.len()), (7, 3, 0));
     }
 }

@@ -69,7 +69,7 @@ fn end_facts() -> EndFacts {
 
 impl Bench {
     fn new() -> Self {
-        let queue = Arc::new(Queue::new(QueueLimits::default(), Arc::new(Gauges::default())));
+        let queue = Arc::new(Queue::new(QueueLimits::default(), u64::MAX, Arc::new(Gauges::default())));
         let id = ExchangeId::mint();
         let exchange = Exchange::begin(&queue, id, Instant::now(), RecordMode::Full, false, start_facts());
         let mut events = Vec::new();
