@@ -1,5 +1,6 @@
 //! The last message of an exchange: what it says, and how it names the messages before it.
 
+use bytes::Bytes;
 use verbatim_core::model::{Leg, RecordMode};
 use verbatim_core::ports::Sequence;
 use verbatim_proto::delta_encode;
@@ -31,19 +32,18 @@ pub(super) fn end(
     legs: [&mut LegBuffer; 2],
 ) -> (End, usize) {
     let withheld = exchange.mode() != RecordMode::Full;
-    let mut pieces: Vec<Piece> = Vec::new();
+    let mut pieces: Vec<Piece> = Vec::with_capacity(2);
     let mut summaries = Vec::with_capacity(2);
     let mut charge = 0;
     let mut notes = facts.notes;
     for (leg, buffer) in [Leg::ClientRequest, Leg::ClientResponse].into_iter().zip(legs) {
-        let (last, leg_charge) = buffer.cut(usize::MAX);
-        charge += leg_charge;
+        let before = pieces.len();
+        charge += buffer.cut(usize::MAX, &mut pieces);
         let missing = exchange.not_handed_over(leg);
         if missing.beyond > 0 {
             notes.push(beyond_limit(leg, missing.beyond, exchange.body_limit()));
         }
-        summaries.push(buffer.summary(&last, missing, withheld));
-        pieces.extend(last);
+        summaries.push(buffer.summary(&pieces[before..], missing, withheld));
     }
     if let (Some(trailers), Some(response)) = (facts.trailers, summaries.last_mut()) {
         response.trailers = trailers.into_headers();
@@ -89,7 +89,7 @@ fn beyond_limit(leg: Leg, beyond: u64, limit: u64) -> String {
 pub(super) fn head(facts: HeadFacts) -> Head {
     Head {
         leg: u32::from(facts.leg.number()),
-        version: facts.version.to_owned(),
+        version: Bytes::from_static(facts.version.as_bytes()),
         status: Some(u32::from(facts.status)),
         headers: facts.headers.into_headers(),
         at_us: facts.at_us,

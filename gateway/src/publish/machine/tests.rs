@@ -1,14 +1,15 @@
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
-use verbatim_core::model::{ExchangeId, Outcome, ProviderDialect, Timestamp};
-use verbatim_proto::v1::Piece;
+use verbatim_core::model::{ExchangeId, Outcome, ProviderDialect, RecordMode, Timestamp};
+use verbatim_proto::v1::{Part, Piece};
 use verbatim_proto::{Assembly, delta_decode};
 
 use super::*;
 use crate::capture::{HeadBytes, Queue, Queued};
 use crate::config::{QueueLimits, Redaction};
 use crate::health::Gauges;
+use crate::publish::sequence_lists;
 
 /// A log and a spool that keep what they are given, and the machine between.
 struct Bench {
