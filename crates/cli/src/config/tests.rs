@@ -110,6 +110,10 @@ fn an_invalid_value_is_named_with_its_key_its_place_and_what_was_expected() {
             "[gateway.queue]\ntotal = '1KiB'",
             "gateway.queue.total = \"1024\" (verbatim.toml:2): expected at least",
         ),
+        (
+            "[gateway]\nmax_recorded_body_bytes = '5GiB'",
+            "gateway.max_recorded_body_bytes = \"5368709120\" (verbatim.toml:2): expected 1048576 to",
+        ),
         ("[retention]\nbodies_days = -1", "retention.bodies_days = -1 (verbatim.toml:2): expected"),
         ("[retention]\nbodies_days = 'x'", "retention.bodies_days = \"x\" (verbatim.toml:2): expected"),
         ("gateway = 3", "gateway = 3 (verbatim.toml:1): expected"),
