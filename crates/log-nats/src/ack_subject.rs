@@ -9,6 +9,8 @@ pub(crate) struct Delivered {
     pub(crate) sequence: Sequence,
     /// This time included.
     pub(crate) times: u32,
+    /// Which of the consumer's deliveries it is.
+    pub(crate) number: u64,
 }
 
 /// Reads the reply subject of a delivery; `None` for any other.
@@ -19,7 +21,17 @@ pub(crate) fn read(reply: &str) -> Option<Delivered> {
         9.. => 4,
         _ => return None,
     };
-    Some(Delivered { times: tokens[at].parse().ok()?, sequence: tokens[at + 1].parse().ok()? })
+    let [times, sequence, number] = [tokens[at], tokens[at + 1], tokens[at + 2]];
+    Some(Delivered {
+        times: times.parse().ok()?,
+        sequence: sequence.parse().ok()?,
+        number: number.parse().ok()?,
+    })
+}
+
+/// A subject that acknowledges a delivery whose reply subject never came: the server goes by the sequence alone.
+pub(crate) fn write(stream: &str, consumer: &str, sequence: Sequence) -> String {
+    format!("$JS.ACK.{stream}.{consumer}.1.{sequence}.1.0.0")
 }
 
 #[cfg(test)]
@@ -28,9 +40,10 @@ mod tests {
 
     #[test]
     fn both_forms_are_read_and_nothing_else() {
-        let third = Some(Delivered { sequence: 40, times: 3 });
+        let third = Some(Delivered { sequence: 40, times: 3, number: 17 });
         assert_eq!(read("$JS.ACK.CAP.recorder.3.40.17.1700000000000000000.5"), third);
         assert_eq!(read("$JS.ACK.hub.ACCHASH.CAP.recorder.3.40.17.1700000000000000000.5.rnd"), third);
+        assert_eq!(read(&write("CAP", "recorder", 40)).map(|delivered| delivered.sequence), Some(40));
         for other in ["$JS.ACK.CAP.recorder.3.40", "$JS.ACK.CAP.recorder.x.40.1.2.3", "_INBOX.a", "$JS.ACK."]
         {
             assert_eq!(read(other), None);

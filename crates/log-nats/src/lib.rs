@@ -25,6 +25,7 @@ mod pull;
 mod raw;
 mod reader;
 mod requests;
+mod scan;
 mod setup;
 mod stream;
 mod wire;

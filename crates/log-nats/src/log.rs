@@ -1,6 +1,5 @@
 //! The log, open.
 
-use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
@@ -25,6 +24,7 @@ use crate::hearing::Hearing;
 use crate::live::Onlookers;
 use crate::reader::Reader;
 use crate::requests::Requests;
+use crate::scan::Scanner;
 use crate::setup;
 use crate::stream::Stream;
 
@@ -37,6 +37,7 @@ pub struct NatsLog {
     requests: Requests,
     appender: Appender,
     stream: Stream,
+    scanner: Scanner,
     recorder: Arc<Reader>,
     watch: Arc<Reader>,
     hearing: Arc<Hearing>,
@@ -69,6 +70,7 @@ impl NatsLog {
             let (reader, deliveries) = opened.map_err(opening)?;
             let reader = Arc::new(reader);
             readers.spawn(Arc::clone(&reader).receive(deliveries, set_aside.clone()));
+            helpers.spawn(Arc::clone(&reader).suspect(set_aside.clone()));
             Ok(reader)
         };
         let (recorder, watch) = (reader(Consumer::Recorder).await?, reader(Consumer::Watch).await?);
@@ -87,6 +89,7 @@ impl NatsLog {
         Ok(Self {
             appender: Appender::new(requests.clone(), config.answer_within),
             stream: Stream::new(requests.clone(), config.answer_within),
+            scanner: Scanner::new(requests.clone(), config.answer_within),
             config,
             requests,
             recorder,
@@ -150,10 +153,9 @@ struct Dependants {
 
 impl Dependants {
     async fn follow(self, mut changes: watch::Receiver<u64>) {
-        let connects = || self.requests.client().statistics().connects.load(Relaxed);
-        let mut known = connects();
+        let mut known = self.requests.connection();
         while changes.changed().await.is_ok() {
-            let (now, connected) = (connects(), self.requests.is_connected());
+            let (now, connected) = (self.requests.connection(), self.requests.is_connected());
             if now == known && connected {
                 continue;
             }
@@ -207,7 +209,7 @@ impl CaptureLog for NatsLog {
         bytes: usize,
     ) -> PortResult<Vec<(Sequence, Message)>> {
         self.check_open()?;
-        self.stream.scan(gateway, from, to, limit, bytes).await
+        self.scanner.scan(gateway, from, to, limit, bytes).await
     }
 
     async fn floors(&self) -> PortResult<Floors> {

@@ -7,23 +7,25 @@ use async_nats::{Subject, Subscriber};
 use bytes::Bytes;
 use futures_util::{StreamExt, try_join};
 use tokio::sync::{Notify, Semaphore, mpsc};
-use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 use verbatim_core::ports::{Consumer, Delivery, PortError, PortResult, PullLimit, Sequence};
 
 use crate::ack_subject;
 use crate::config::Config;
 use crate::deliveries::{Arrived, Deliveries};
-use crate::garbage::Garbage;
+use crate::garbage::{self, Garbage};
 use crate::pull::{Asked, Pulls, Question};
 use crate::requests::Requests;
-use crate::setup::{CAPTURE, RECORDER, RECORDER_PENDING, WATCH, WATCH_PENDING};
+use crate::setup::{CAPTURE, ENDS, RECORDER, RECORDER_PENDING, STARTS, WATCH, WATCH_PENDING};
 use crate::wire;
 
 /// Subject and headers of a message take no more than that beside its payload.
 const ENVELOPE: usize = 16 * 1024;
 /// So many acknowledgements are on the way at once.
 const ACKNOWLEDGING: usize = 4096;
+/// Until the connection stands again.
+const RETRY: Duration = Duration::from_millis(200);
 const FAR: Duration = Duration::from_secs(30 * 365 * 24 * 3600);
 
 /// Where a reader's messages come.
@@ -47,6 +49,8 @@ pub(crate) struct Reader {
     inbox: String,
     state: Mutex<State>,
     changed: Notify,
+    /// The connection broke while something was to come: what came may be what broke it.
+    suspicious: Notify,
     /// One at a time asks the server.
     turn: tokio::sync::Mutex<()>,
     acknowledging: Arc<Semaphore>,
@@ -93,11 +97,20 @@ impl Reader {
             inbox,
             state: Mutex::new(state),
             changed: Notify::new(),
+            suspicious: Notify::new(),
             turn: tokio::sync::Mutex::default(),
             acknowledging: Arc::new(Semaphore::new(ACKNOWLEDGING)),
             closing,
         };
         Ok((reader, Deliverers { all, one }))
+    }
+
+    /// What the consumer reads.
+    fn filter(&self) -> &'static str {
+        match self.consumer {
+            Consumer::Recorder => ENDS,
+            Consumer::Watch => STARTS,
+        }
     }
 
     /// The consumer's name on the server.
@@ -120,17 +133,24 @@ impl Reader {
             let Some(message) = message else { return };
             self.arrived(asked, message, &garbage);
         }
-        for (asked, mut messages) in [(Asked::All, all), (Asked::One, one)] {
-            // The server stops delivering; what it sent before that still comes.
-            if messages.drain().await.is_ok() {
-                while let Some(message) = messages.next().await {
-                    self.arrived(asked, message, &garbage);
+        // Without a connection nothing comes, and nobody can be told.
+        if self.requests.is_connected() {
+            let rest = async {
+                for (asked, mut messages) in [(Asked::All, all), (Asked::One, one)] {
+                    // The server stops delivering; what it sent before that still comes.
+                    if messages.drain().await.is_ok() {
+                        while let Some(message) = messages.next().await {
+                            self.arrived(asked, message, &garbage);
+                        }
+                    }
                 }
-            }
+            };
+            // A server that says nothing any more gets its deliveries back by itself, after a while.
+            let _ = timeout(self.answer_within, rest).await;
         }
         let held = self.state().deliveries.leave();
         self.changed.notify_waiters();
-        if self.consumer == Consumer::Recorder {
+        if self.consumer == Consumer::Recorder && self.requests.is_connected() {
             for reply in held {
                 let _ = self.requests.client().publish(reply, Bytes::from_static(b"-NAK")).await;
             }
@@ -139,34 +159,53 @@ impl Reader {
 
     fn arrived(&self, asked: Asked, message: async_nats::Message, garbage: &mpsc::Sender<Garbage>) {
         let now = Instant::now();
+        let delivered = message.reply.as_ref().and_then(|reply| ack_subject::read(reply));
         let mut state = self.state();
-        if let Some(status) = message.status {
-            let why = message.description.unwrap_or_default();
-            let number = message.subject.rsplit_once('.').and_then(|(_, number)| number.parse().ok());
-            state.pulls.over(asked, number.unwrap_or_default(), why.contains("MaxBytes"));
-            // 404: nothing there; 408: nothing more, or not in time; 409: too much for the request, or worse.
-            let is_usual = matches!(status.as_u16(), 404 | 408) || why.contains("MaxBytes");
-            if !is_usual {
-                state.failed = Some(format!("{} {why}", status.as_u16()));
-            }
-        } else if let Some((reply, delivered)) =
-            message.reply.clone().and_then(|reply| Some((reply.clone(), ack_subject::read(&reply)?)))
-        {
-            state.pulls.came(asked, now);
-            let sequence = delivered.sequence;
-            match wire::received(&message) {
-                Ok(message) => {
-                    let redelivered = delivered.times.saturating_sub(1);
-                    state.deliveries.arrived(Arrived { sequence, message, redelivered, reply }, now);
-                }
-                // Where too many wait to be set aside, it comes again.
-                Err(reason) => {
-                    drop(garbage.try_send(Garbage { sequence, reply: reply.into_string(), reason }));
+        match (delivered, message.status) {
+            // Whoever published it may have given it a status.
+            (Some(delivered), _) => {
+                state.pulls.came(asked, now);
+                let (sequence, reply) =
+                    (delivered.sequence, message.reply.clone().unwrap_or_else(|| "".into()));
+                match wire::received(&message) {
+                    Ok(message) => {
+                        let redelivered = delivered.times.saturating_sub(1);
+                        state.deliveries.arrived(Arrived { sequence, message, redelivered, reply }, now);
+                    }
+                    // Where too many wait to be set aside, it comes again.
+                    Err(reason) => {
+                        drop(garbage.try_send(Garbage { sequence, reply: reply.into_string(), reason }));
+                    }
                 }
             }
+            (None, Some(status)) => {
+                let why = message.description.unwrap_or_default();
+                let number = message.subject.rsplit_once('.').and_then(|(_, number)| number.parse().ok());
+                state.pulls.over(asked, number.unwrap_or_default(), why.contains("MaxBytes"));
+                // 404: nothing there; 408: nothing more in time; 409: too much for the request, or worse.
+                if !matches!(status.as_u16(), 404 | 408) && !why.contains("MaxBytes") {
+                    state.failed = Some(format!("{} {why}", status.as_u16()));
+                }
+            }
+            (None, None) => {}
         }
         drop(state);
         self.changed.notify_waiters();
+    }
+
+    /// Looks for garbage that the client library can't even read, whenever a connection broke: it would break each one
+    /// that it is delivered over.
+    pub(crate) async fn suspect(self: Arc<Self>, garbage: mpsc::Sender<Garbage>) {
+        loop {
+            self.suspicious.notified().await;
+            while let Err(error) =
+                garbage::inspect(&self.requests, self.name(), self.filter(), &garbage, self.answer_within)
+                    .await
+            {
+                tracing::debug!(%error, "what is being delivered can't be looked at yet");
+                sleep(RETRY).await;
+            }
+        }
     }
 
     /// Answers to what was asked over an earlier connection don't come any more.
@@ -174,6 +213,7 @@ impl Reader {
         let mut state = self.state();
         if state.pulls.lost() {
             state.failed = Some("the connection broke".to_owned());
+            self.suspicious.notify_one();
         }
         drop(state);
         self.changed.notify_waiters();

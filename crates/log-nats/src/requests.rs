@@ -162,7 +162,8 @@ impl Requests {
         }
     }
 
-    fn connection(&self) -> u64 {
+    /// Which connection it is, counted from the first.
+    pub(crate) fn connection(&self) -> u64 {
         self.inner.client.statistics().connects.load(Relaxed)
     }
 

@@ -20,6 +20,11 @@ pub(crate) const RECORDER: &str = "recorder";
 /// The durable consumer of starts.
 pub(crate) const WATCH: &str = "watch";
 
+/// What the consumer of ends reads.
+pub(crate) const ENDS: &str = "cap.end.>";
+/// What the consumer of starts reads.
+pub(crate) const STARTS: &str = "cap.start.>";
+
 /// Deliveries of ends that all recorders together may hold.
 pub(crate) const RECORDER_PENDING: usize = 1024;
 /// Deliveries of starts that all watches together may hold.
@@ -63,15 +68,11 @@ fn wanted(config: &Config) -> [Wanted; 4] {
         stream(config, CAPTURE, "cap.>", 7 * DAY, &json!({ "discard": "new", "allow_direct": true })),
         // A letter that is stored again is the same one for as long as it is kept.
         stream(config, DEAD_LETTERS, "dlq.>", 30 * DAY, &json!({ "duplicate_window": nanos(30 * DAY) })),
-        consumer(
-            config,
-            RECORDER,
-            &json!({ "filter_subject": "cap.end.>", "max_ack_pending": RECORDER_PENDING }),
-        ),
+        consumer(config, RECORDER, &json!({ "filter_subject": ENDS, "max_ack_pending": RECORDER_PENDING })),
         consumer(
             config,
             WATCH,
-            &json!({ "filter_subject": "cap.start.>", "max_ack_pending": WATCH_PENDING, "headers_only": true }),
+            &json!({ "filter_subject": STARTS, "max_ack_pending": WATCH_PENDING, "headers_only": true }),
         ),
     ]
 }

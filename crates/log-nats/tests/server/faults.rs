@@ -1,0 +1,168 @@
+//! What happens to the server harms nobody's messages.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+use verbatim_core::ports::{CaptureLog, Consumer, Message, MessageKind, Sequence};
+use verbatim_log_nats::{Config, NatsLog};
+use verbatim_testkit::NatsServer;
+use verbatim_testkit::capture_log::message;
+
+use crate::support::{append, append_at_last, config, connect, end, pull, sequences, texts, until};
+
+/// Appends messages one after the other until it is told to stop, each again until it was taken.
+async fn append_on(log: Arc<NatsLog>, writer: usize, rounds: usize) -> BTreeMap<Sequence, Message> {
+    let mut taken = BTreeMap::new();
+    for round in 0..rounds {
+        let mut rest: Vec<_> = (0..8).map(|n| end(&format!("{writer}/{round}/{n}"))).collect();
+        while !rest.is_empty() {
+            let results = log.append(rest.clone()).await;
+            let mut failed = Vec::new();
+            for (message, result) in rest.into_iter().zip(results) {
+                match result {
+                    Ok(sequence) => {
+                        assert_eq!(taken.insert(sequence, message), None, "a sequence was used twice");
+                    }
+                    Err(error) => {
+                        assert!(error.is_transient(), "{error}");
+                        failed.push(message);
+                    }
+                }
+            }
+            rest = failed;
+        }
+    }
+    taken
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_acknowledged_is_there_once_however_often_the_server_is_killed() {
+    const WRITERS: usize = 4;
+    const ROUNDS: usize = 200;
+    let server = NatsServer::start("").await;
+    let log = Arc::new(connect(&server).await);
+    let mut writers = JoinSet::new();
+    for writer in 0..WRITERS {
+        writers.spawn(append_on(Arc::clone(&log), writer, ROUNDS));
+    }
+    for kills in 1..=3 {
+        let before = length(&log).await;
+        until("messages come in", async || length(&log).await > before + 50).await;
+        server.kill();
+        server.restart().await;
+        until("it is connected again", async || log.floors().await.is_ok()).await;
+        assert!(!writers.is_empty(), "all was written before kill {kills}");
+    }
+    let taken: BTreeMap<_, _> = writers.join_all().await.into_iter().flatten().collect();
+    assert_eq!(taken.len(), WRITERS * ROUNDS * 8);
+    let places: Vec<_> = taken.keys().copied().collect();
+    let read = log.read(&places).await.unwrap();
+    assert!(read.into_iter().flatten().eq(taken.values().cloned()), "what was acknowledged is not there");
+    // What was written twice because its answer got lost is of the same exchange, and counts once.
+    let written = usize::try_from(log.health().await.unwrap().messages).unwrap();
+    let read = pull(&log, Consumer::Recorder, written).await;
+    let exchanges: HashSet<_> = read.iter().map(|delivery| delivery.message.exchange).collect();
+    assert_eq!(exchanges.len(), taken.len());
+    log.shutdown().await;
+}
+
+/// How many messages the log holds; none while it can't be asked.
+async fn length(log: &NatsLog) -> u64 {
+    log.health().await.map_or(0, |health| health.messages)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn appends_to_a_paused_server_fail_in_time_and_work_again_when_it_goes_on() {
+    let server = NatsServer::start("").await;
+    let answer_within = Duration::from_millis(500);
+    let log = NatsLog::connect(Config { answer_within, ..config(&server) }).await.unwrap();
+    let before = append(&log, vec![end("before")]).await[0];
+    server.pause();
+    let began = Instant::now();
+    let results = log.append((0..100).map(|n| end(&format!("paused {n}"))).collect()).await;
+    assert!(began.elapsed() >= answer_within && began.elapsed() < Duration::from_secs(30));
+    assert!(
+        results.iter().all(|result| result.as_ref().is_err_and(|error| error.is_transient())),
+        "{results:?}"
+    );
+    // Calls that nobody waits for keep no room.
+    for _ in 0..20 {
+        let large = vec![message(MessageKind::Part, "gateway-1", vec![0; 512 << 10]); 8];
+        assert!(timeout(Duration::from_millis(20), log.append(large)).await.is_err());
+    }
+    server.resume();
+    let after = append_at_last(&log, end("after")).await;
+    let read = log.read(&[before, after]).await.unwrap();
+    assert_eq!(
+        read.iter().flatten().map(|message| &message.payload[..]).collect::<Vec<_>>(),
+        [&b"before"[..], b"after"]
+    );
+    log.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_stream_takes_messages_again_once_it_was_purged() {
+    let server = NatsServer::start("").await;
+    let log = NatsLog::connect(Config { max_bytes: 1 << 20, ..config(&server) }).await.unwrap();
+    let large = || message(MessageKind::Part, "gateway-1", vec![0; 100 << 10]);
+    let results = log.append((0..20).map(|_| large()).collect()).await;
+    let (taken, refused): (Vec<_>, Vec<_>) = results.into_iter().partition(Result::is_ok);
+    assert!((5..=10).contains(&taken.len()), "{} were taken", taken.len());
+    let error = refused[0].as_ref().unwrap_err();
+    assert!(error.is_transient() && error.to_string().contains("maximum bytes exceeded"), "{error}");
+    let last = *taken.last().unwrap().as_ref().unwrap();
+    log.purge(last).await.unwrap();
+    assert!(append(&log, vec![large(), large()]).await[0] > last);
+    log.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_message_that_is_too_large_is_refused_for_good_and_its_neighbours_are_not() {
+    let server = NatsServer::start("").await;
+    let log = connect(&server).await;
+    let large = message(MessageKind::Part, "gateway-1", vec![0; 2 << 20]);
+    let nameless = message(MessageKind::Part, &"x".repeat(5000), "part");
+    let results = log.append(vec![end("one"), large, nameless, end("two")]).await;
+    let outcomes: Vec<_> =
+        results.iter().map(|result| result.as_ref().map_err(|error| error.is_transient())).collect();
+    assert!(matches!(outcomes[..], [Ok(_), Err(false), Err(false), Ok(_)]), "{results:?}");
+    log.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reader_goes_on_when_the_server_was_killed_while_it_waited() {
+    let server = NatsServer::start("").await;
+    let log = Arc::new(connect(&server).await);
+    let mut reading = JoinSet::new();
+    let reader = Arc::clone(&log);
+    reading.spawn(async move { pull(&reader, Consumer::Recorder, 1).await });
+    for _ in 0..2 {
+        server.kill();
+        server.restart().await;
+    }
+    append_at_last(&log, end("after")).await;
+    let read = reading.join_next().await.unwrap().unwrap();
+    assert_eq!(texts(&read), ["after"]);
+    log.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn streams_that_got_lost_are_made_again_when_the_server_comes_back() {
+    let server = NatsServer::start("").await;
+    let log = connect(&server).await;
+    append(&log, vec![end("before")]).await;
+    let client = crate::support::stranger(&server).await;
+    assert_eq!(crate::support::api(&client, "STREAM.DELETE.CAP", &json!({})).await["success"], true);
+    let error = log.append(vec![end("nowhere")]).await.remove(0).unwrap_err();
+    assert!(error.is_transient(), "{error}");
+    server.kill();
+    server.restart().await;
+    append_at_last(&log, end("after")).await;
+    let read = pull(&log, Consumer::Recorder, 1).await;
+    log.acknowledge(Consumer::Recorder, &sequences(&read)).await.unwrap();
+    log.shutdown().await;
+}
