@@ -112,7 +112,11 @@ impl Trouble {
 
     fn may_pass(&self) -> bool {
         match self {
-            Self::Refused(refusal) => refusal.status >= 500 || matches!(refusal.status, 408 | 425 | 429),
+            Self::Refused(refusal) => {
+                refusal.status >= 500
+                    || matches!(refusal.status, 408 | 425 | 429)
+                    || matches!(refusal.kind.as_str(), "internal" | "system")
+            }
             Self::Failed(refusal) => refusal.kind != "invalid_request",
             Self::Unreachable(_) | Self::Silent(_) | Self::Late { .. } | Self::Cancelled(_) => true,
             Self::TooMany(_) | Self::Unreadable(_) => false,
@@ -158,6 +162,7 @@ mod tests {
             (Trouble::Silent(Duration::from_secs(1)), true),
             (Trouble::Refused(refused(503, "too_many_search_requests", "system")), true),
             (Trouble::Refused(refused(429, "no code", "")), true),
+            (Trouble::Refused(refused(422, "no_space_left_on_device", "system")), true),
             (Trouble::Refused(refused(400, "invalid_search_filter", "invalid_request")), false),
             (Trouble::Refused(refused(403, "invalid_api_key", "auth")), false),
             (Trouble::Failed(refused(0, "no_space_left_on_device", "system")), true),

@@ -145,6 +145,11 @@ fn numbers(page: &SearchPage) -> Vec<i64> {
 
 /// An index with these questions, numbered from 1.
 async fn with_questions(index: &dyn SearchIndex, questions: &[&str]) {
-    let documents = questions.iter().zip(1..).map(|(asked, n)| document(n, asked, "")).collect();
+    with_questions_from(index, 1, questions).await;
+}
+
+/// And with these, numbered from `first`.
+async fn with_questions_from(index: &dyn SearchIndex, first: i64, questions: &[&str]) {
+    let documents = questions.iter().zip(first..).map(|(asked, n)| document(n, asked, "")).collect();
     write(index, documents).await;
 }

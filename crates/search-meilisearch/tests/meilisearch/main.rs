@@ -5,5 +5,6 @@
 mod contract;
 mod fake;
 mod faults;
+mod hostile;
 mod outages;
 mod real;

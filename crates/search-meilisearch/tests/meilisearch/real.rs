@@ -113,6 +113,11 @@ impl OwnServer {
         config
     }
 
+    /// Sends a bare request and gives the answer.
+    pub(crate) fn call(&self, verb: &str, path: &str, body: &str) -> String {
+        call(&format!("http://127.0.0.1:{}", self.port), "", verb, path, body).expect("the server answers")
+    }
+
     /// Kills it, as a machine that fails would.
     pub(crate) fn kill(&mut self) {
         self.child.kill().expect("it runs");

@@ -26,7 +26,7 @@ start() {
 
 # A killed server's children notice on their own, some time; a crash of the machine would not wait for that.
 end() {
-  [ -n "$pid" ] || return
+  [ -n "$pid" ] || return 1
   children=$(cat "/proc/$pid/task/$pid/children" 2>/dev/null)
   kill -CONT "$pid" 2>/dev/null
   kill -"$1" "$pid" 2>/dev/null
@@ -38,15 +38,28 @@ end() {
     while kill -0 "$child" 2>/dev/null; do sleep 0.02; done
   done
   pid=
+  return 0
+}
+
+# The server first: stopped, it starts no other child. A child that has ended by itself meanwhile needs no signal.
+signal() {
+  kill -"$1" "$pid" || return
+  for child in $(cat "/proc/$pid/task/$pid/children"); do kill -"$1" "$child" 2>/dev/null; done
+  return 0
+}
+
+# Whoever asked waits for the line: there is one, whatever has happened.
+answer() {
+  if [ "$?" = 0 ]; then echo "$1"; else echo "failed: no server runs"; fi
 }
 
 while read -r word; do
   case $word in
   start) start ;;
-  stop) end INT && echo stopped ;;
-  kill) end KILL && echo killed ;;
-  pause) kill -STOP "$pid" $(cat "/proc/$pid/task/$pid/children") && echo paused ;;
-  resume) kill -CONT "$pid" $(cat "/proc/$pid/task/$pid/children") && echo resumed ;;
+  stop) end INT; answer stopped ;;
+  kill) end KILL; answer killed ;;
+  pause) signal STOP; answer paused ;;
+  resume) signal CONT; answer resumed ;;
   esac
 done
 end QUIT

@@ -39,6 +39,8 @@ pub async fn every_field_filters(world: MakeWorld) {
         "model:claude-sonnet-4",
         "model:CLAUDE-sonnet-4-20250514",
         "model:claude*,o3",
+        "model:c*sonnet*4",
+        "model:*sonnet*2025*",
         "status:529",
         "status:5xx",
         "status:>200",
@@ -110,6 +112,22 @@ pub async fn values_of_filters_are_only_text(world: MakeWorld) {
     {
         assert_eq!(found(&*index, value).await, [] as [i64; 0], "{value}");
     }
+    let alike = ["ｐlain", "plaín", "plain\u{0}", "\"plain", "plain\\", "^plain$", "<plain>"];
+    let documents = alike
+        .iter()
+        .zip(3..)
+        .map(|(app, n)| with(n, |exchange| exchange.caller.app = Some((*app).to_owned())));
+    write(&*index, documents.collect()).await;
+    assert_eq!(found(&*index, "app:plain").await, [2], "nothing else is equal");
+    let long = format!("{}plain{}", "long ".repeat(90), " value".repeat(70));
+    let other = format!("{long}s");
+    let documents = [&long, &other]
+        .into_iter()
+        .zip(20..)
+        .map(|(app, n)| with(n, |exchange| exchange.caller.app = Some(app.clone())));
+    write(&*index, documents.collect()).await;
+    assert_eq!(found(&*index, &format!("app:\"{long}\"")).await, [20], "however long");
+    assert_eq!(found(&*index, "app:\"*g plain v*\"").await, [21, 20]);
     world.close().await;
 }
 

@@ -2,7 +2,7 @@
 
 use verbatim_core::model::SearchDocument;
 
-use super::{MakeWorld, document, found, search, with, with_questions, write};
+use super::{MakeWorld, document, found, search, with, with_questions, with_questions_from, write};
 
 /// Question, answer, reasoning, tools, system prompt and error.
 pub async fn a_word_is_found_in_every_field(world: MakeWorld) {
@@ -60,6 +60,10 @@ pub async fn all_words_must_be_there(world: MakeWorld) {
     assert_eq!(found(&*index, "red").await, [2, 1]);
     assert_eq!(found(&*index, "green red").await, [1]);
     assert_eq!(found(&*index, "apple pear").await, [] as [i64; 0]);
+    let many: Vec<_> = (10..30).map(|n| format!("word{n}")).collect();
+    write(&*index, vec![document(3, &many.join(" "), ""), document(4, &many[1..].join(" "), &many[0])]).await;
+    write(&*index, vec![document(5, &many[1..].join(" "), ""), document(6, &many[..19].join(" "), "")]).await;
+    assert_eq!(found(&*index, &many.join(" ")).await, [4, 3], "however many they are");
     world.close().await;
 }
 
@@ -76,6 +80,10 @@ pub async fn a_phrase_stands_side_by_side(world: MakeWorld) {
     write(&*index, documents).await;
     assert_eq!(found(&*index, "\"quick brown\"").await, [4, 1]);
     assert_eq!(found(&*index, "quick brown").await, [4, 3, 2, 1]);
+    with_questions_from(&*index, 5, &["one two, then two three", "one, two three", "two three one two"])
+        .await;
+    assert_eq!(found(&*index, "\"one two three\"").await, [6], "not only each two of them");
+    assert_eq!(found(&*index, "one -\"one two three\"").await, [7, 5]);
     world.close().await;
 }
 
