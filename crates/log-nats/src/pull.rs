@@ -4,7 +4,8 @@
 //! That one is for a single message, so that a reader who gives up holds back no more than that from the others.
 //!
 //! JetStream could tell by itself that nothing more is there (`no_wait`); but it goes by a count of pending messages that
-//! is wrong in nats-server 2.9 where a filter has a wildcard, and then gives nothing though much is there.
+//! is wrong in nats-server 2.9 where a filter has a wildcard, and then gives nothing though much is there. And while as
+//! much is out as may be, such a request would stay open for ever, and take from the others what nobody waits for.
 
 use std::time::Duration;
 
@@ -78,11 +79,7 @@ impl Pulls {
         self.largest = self.largest.max(largest);
         let (number, most) = (self.number(), bytes.min(MOST_BYTES).max(self.largest));
         self.all = Some(Open { number, left: messages, until: now + SOON + LATE, came: false });
-        Question {
-            asked: Asked::All,
-            number,
-            body: json!({ "batch": messages, "max_bytes": most, "no_wait": true }),
-        }
+        Question { asked: Asked::All, number, body: body(messages, most, SOON) }
     }
 
     /// Until when to wait for the next message; `None` if nobody asked.

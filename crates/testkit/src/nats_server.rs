@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 use tempfile::TempDir;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
@@ -88,9 +88,18 @@ impl NatsServer {
         self.end(Signal::TERM);
     }
 
-    /// Stops it in its tracks: it answers nothing, and its connections stay.
+    /// Stops it in its tracks: when this returns, it answers nothing, and its connections stay.
+    ///
+    /// # Panics
+    /// Where it ends instead.
     pub fn pause(&self) {
-        self.signal(Signal::STOP);
+        if let Some(running) = &*self.running() {
+            running.signal(Signal::STOP);
+            // Its threads go on for a moment after the signal.
+            let stopped = waitid(WaitId::Pid(running.pid()), WaitIdOptions::STOPPED | WaitIdOptions::EXITED | WaitIdOptions::NOWAIT);
+            let stopped = stopped.expect("a child can be waited for");
+            assert!(stopped.is_some_and(|status| status.stopped()), "a server that was to pause has ended");
+        }
     }
 
     /// Lets it go on.
@@ -143,10 +152,12 @@ impl Drop for NatsServer {
 }
 
 impl Running {
+    fn pid(&self) -> Pid {
+        i32::try_from(self.child.id()).ok().and_then(Pid::from_raw).expect("a child has a process id")
+    }
+
     fn signal(&self, signal: Signal) {
-        let pid =
-            i32::try_from(self.child.id()).ok().and_then(Pid::from_raw).expect("a child has a process id");
-        kill_process(pid, signal).expect("a child that was not waited for can be sent a signal");
+        kill_process(self.pid(), signal).expect("a child that was not waited for can be sent a signal");
     }
 
     fn end(&mut self, signal: Signal) {

@@ -5,14 +5,19 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use verbatim_core::model::ExchangeId;
 use verbatim_core::ports::{CaptureLog, Consumer, Message, MessageKind, Sequence};
 use verbatim_log_nats::{Config, NatsLog};
 use verbatim_testkit::NatsServer;
 use verbatim_testkit::capture_log::message;
 
-use crate::support::{append, append_at_last, config, connect, end, pull, sequences, texts, until};
+use crate::support::{
+    PATIENCE, api, append, append_at_last, config, connect, end, limit, pull, sequences, stranger, texts, until,
+};
 
 /// Appends messages one after the other until it is told to stop, each again until it was taken.
 async fn append_on(log: Arc<NatsLog>, writer: usize, rounds: usize) -> BTreeMap<Sequence, Message> {
@@ -39,40 +44,75 @@ async fn append_on(log: Arc<NatsLog>, writer: usize, rounds: usize) -> BTreeMap<
     taken
 }
 
+/// Reads ends, as a recorder does, and acknowledges them, until it is told that this was all.
+async fn read_on(log: Arc<NatsLog>, read: watch::Sender<HashSet<ExchangeId>>, enough: CancellationToken) {
+    while !enough.is_cancelled() {
+        let came = match log.next(Consumer::Recorder, limit(64, Duration::from_millis(100))).await {
+            Ok(came) => came,
+            Err(error) => {
+                assert!(error.is_transient(), "{error}");
+                tokio::task::yield_now().await;
+                continue;
+            }
+        };
+        match log.acknowledge(Consumer::Recorder, &sequences(&came)).await {
+            Ok(()) => {
+                read.send_modify(|read| read.extend(came.iter().map(|delivery| delivery.message.exchange)));
+            }
+            // It comes again.
+            Err(error) => assert!(error.is_transient(), "{error}"),
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_was_acknowledged_is_there_once_however_often_the_server_is_killed() {
+async fn what_was_acknowledged_is_there_and_read_however_often_the_server_is_killed() {
     const WRITERS: usize = 4;
     const ROUNDS: usize = 200;
+    /// Until reading goes on once the server is back: far below the acknowledgement wait.
+    const AT_ONCE: Duration = Duration::from_secs(20);
     let server = NatsServer::start("").await;
     let log = Arc::new(connect(&server).await);
-    let mut writers = JoinSet::new();
+    let (mut writers, mut reader) = (JoinSet::new(), JoinSet::new());
     for writer in 0..WRITERS {
         writers.spawn(append_on(Arc::clone(&log), writer, ROUNDS));
     }
+    let (sender, mut read) = watch::channel(HashSet::new());
+    let enough = CancellationToken::new();
+    reader.spawn(read_on(Arc::clone(&log), sender, enough.clone()));
     for kills in 1..=3 {
-        let before = length(&log).await;
-        until("messages come in", async || length(&log).await > before + 50).await;
+        let before = read.borrow().len();
+        let more = read.wait_for(|read| read.len() > before + 50);
+        timeout(PATIENCE, more).await.expect("messages come in").unwrap();
         server.kill();
         server.restart().await;
-        until("it is connected again", async || log.floors().await.is_ok()).await;
+        let (began, before) = (Instant::now(), read.borrow().len());
+        let more = read.wait_for(|read| read.len() > before);
+        timeout(PATIENCE, more).await.expect("reading goes on").unwrap();
+        assert!(began.elapsed() < AT_ONCE, "reading went on only after {:?}", began.elapsed());
         assert!(!writers.is_empty(), "all was written before kill {kills}");
     }
     let taken: BTreeMap<_, _> = writers.join_all().await.into_iter().flatten().collect();
     assert_eq!(taken.len(), WRITERS * ROUNDS * 8);
+    let state = api(&stranger(&server).await, "STREAM.INFO.CAP", &json!({})).await["state"].clone();
+    assert!(state["first_seq"] == 1 && state["messages"] == state["last_seq"], "there are holes: {state}");
     let places: Vec<_> = taken.keys().copied().collect();
-    let read = log.read(&places).await.unwrap();
-    assert!(read.into_iter().flatten().eq(taken.values().cloned()), "what was acknowledged is not there");
+    let there = log.read(&places).await.unwrap();
+    assert!(there.into_iter().flatten().eq(taken.values().cloned()), "what was acknowledged is not there");
     // What was written twice because its answer got lost is of the same exchange, and counts once.
-    let written = usize::try_from(log.health().await.unwrap().messages).unwrap();
-    let read = pull(&log, Consumer::Recorder, written).await;
-    let exchanges: HashSet<_> = read.iter().map(|delivery| delivery.message.exchange).collect();
-    assert_eq!(exchanges.len(), taken.len());
+    let exchanges: HashSet<_> = taken.values().map(|message| message.exchange).collect();
+    let all = read.wait_for(|read| exchanges.is_subset(read));
+    timeout(PATIENCE, all).await.expect("all is read").unwrap();
+    println!("{:?} {}", log.floors().await, api(&stranger(&server).await, "CONSUMER.INFO.CAP.recorder", &json!({})).await);
+    until("all is acknowledged", async || {
+        println!("{:?} {}", log.floors().await, api(&stranger(&server).await, "CONSUMER.INFO.CAP.recorder", &json!({})).await);
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        log.floors().await.is_ok_and(|floors| floors.recorder == floors.last)
+    })
+    .await;
+    enough.cancel();
+    reader.join_all().await;
     log.shutdown().await;
-}
-
-/// How many messages the log holds; none while it can't be asked.
-async fn length(log: &NatsLog) -> u64 {
-    log.health().await.map_or(0, |health| health.messages)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -155,8 +195,8 @@ async fn streams_that_got_lost_are_made_again_when_the_server_comes_back() {
     let server = NatsServer::start("").await;
     let log = connect(&server).await;
     append(&log, vec![end("before")]).await;
-    let client = crate::support::stranger(&server).await;
-    assert_eq!(crate::support::api(&client, "STREAM.DELETE.CAP", &json!({})).await["success"], true);
+    let client = stranger(&server).await;
+    assert_eq!(api(&client, "STREAM.DELETE.CAP", &json!({})).await["success"], true);
     let error = log.append(vec![end("nowhere")]).await.remove(0).unwrap_err();
     assert!(error.is_transient(), "{error}");
     server.kill();

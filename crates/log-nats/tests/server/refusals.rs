@@ -194,6 +194,8 @@ fn jwt(issuer: &KeyPair, subject: &KeyPair, name: &str, nats: &Value) -> String 
 #[tokio::test]
 async fn a_credentials_file_lets_in() {
     let (operator, account, user) = (KeyPair::new_operator(), KeyPair::new_account(), KeyPair::new_user());
+    // With an operator, JetStream does not start without a system account.
+    let system = KeyPair::new_account();
     let operator_jwt = jwt(&operator, &operator, "operator", &json!({ "type": "operator", "version": 2 }));
     let unlimited = -1;
     let limits = json!({
@@ -203,12 +205,15 @@ async fn a_credentials_file_lets_in() {
     });
     let account_jwt =
         jwt(&operator, &account, "account", &json!({ "type": "account", "version": 2, "limits": limits }));
+    let system_jwt = jwt(&operator, &system, "system", &json!({ "type": "account", "version": 2 }));
     let user_limits =
         json!({ "type": "user", "version": 2, "subs": unlimited, "data": unlimited, "payload": unlimited });
     let user_jwt = jwt(&account, &user, "user", &user_limits);
-    let key = account.public_key();
-    let settings =
-        format!("operator: {operator_jwt}\nresolver: MEMORY\nresolver_preload: {{ {key}: {account_jwt} }}");
+    let (key, system_key) = (account.public_key(), system.public_key());
+    let settings = format!(
+        "operator: {operator_jwt}\nsystem_account: {system_key}\nresolver: MEMORY\n\
+         resolver_preload: {{ {key}: {account_jwt}, {system_key}: {system_jwt} }}"
+    );
     let server = NatsServer::start(&settings).await;
     let directory = TempDir::new().unwrap();
     let file = directory.path().join("user.creds");

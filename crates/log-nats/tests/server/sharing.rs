@@ -53,6 +53,26 @@ async fn what_another_process_holds_is_unknown() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_more_ends_are_out_at_once_than_recorders_may_hold_and_each_acknowledgement_lets_one_follow() {
+    const PENDING: usize = 1024;
+    let server = NatsServer::start("").await;
+    let (one, other) = (connect(&server).await, connect(&server).await);
+    append(&one, (0..PENDING + 100).map(|n| end(&format!("end {n}"))).collect()).await;
+    let mut held = sequences(&pull(&one, Consumer::Recorder, PENDING - 200).await);
+    held.extend(sequences(&pull(&other, Consumer::Recorder, 200).await));
+    for log in [&one, &other] {
+        let more = log.next(Consumer::Recorder, limit(64, Duration::from_millis(200))).await.unwrap();
+        assert!(more.is_empty(), "{} more than {PENDING} came", more.len());
+    }
+    one.acknowledge(Consumer::Recorder, &held[..7]).await.unwrap();
+    assert_eq!(pull(&other, Consumer::Recorder, 7).await.len(), 7);
+    let more = other.next(Consumer::Recorder, limit(64, Duration::from_millis(200))).await.unwrap();
+    assert!(more.is_empty(), "{} more came", more.len());
+    one.shutdown().await;
+    other.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_recorder_that_closes_gives_what_it_holds_to_the_others_at_once() {
     let server = NatsServer::start("").await;
     let (one, other) = (connect(&server).await, connect(&server).await);
