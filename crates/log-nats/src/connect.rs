@@ -29,6 +29,8 @@ pub(crate) const OLDEST_SHOWN: &str = "2.9.0 (but not 2.9.12 to 2.9.14, which fo
 /// Messages of one subscription that wait to be looked at; the client drops what is more. Above all that can be on
 /// the way at once.
 const SUBSCRIPTION: usize = 32 * 1024;
+/// Messages that wait to be sent. Behind a server that reads nothing, what was given up waits here, too.
+const SENDING: usize = 256;
 /// A connection of which nothing is heard for three times as long is broken.
 const PING: Duration = Duration::from_secs(5);
 const ATTEMPT: Duration = Duration::from_secs(5);
@@ -93,6 +95,7 @@ pub(crate) async fn client(
     let options = ConnectOptions::new()
         .name("verbatim")
         .subscription_capacity(subscription)
+        .client_capacity(SENDING)
         .connection_timeout(ATTEMPT)
         .ping_interval(PING)
         // Subjects are made here, of tokens that are safe.

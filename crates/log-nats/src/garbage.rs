@@ -54,11 +54,11 @@ pub(crate) async fn run(requests: Requests, mut garbage: mpsc::Receiver<Garbage>
 async fn bury(requests: &Requests, garbage: Garbage, within: Duration) -> PortResult<()> {
     let Garbage { sequence, reply, reason } = garbage;
     if let Some(whole) = raw::get(requests, &json!({ "seq": sequence }), within).await? {
-        let letter = Letter::of_garbage(sequence, &whole.subject, &reason, whole.payload);
-        dead_letters::store(requests, vec![letter], within).await?;
+        dead_letters::store(requests, vec![Letter::of_garbage(whole, &reason)], within).await?;
     }
-    let answer = requests.send(reply, None, Bytes::from_static(b"+ACK"), None).await?;
-    answer.by(Instant::now() + within).await.map(drop)
+    let (deadline, subject) = (Instant::now() + within, ack_subject::to_acknowledge(&reply));
+    let answer = requests.send(subject, None, Bytes::from_static(b"+ACK"), None, deadline).await?;
+    answer.by(deadline).await.map(drop)
 }
 
 /// Looks through what a consumer's readers hold for messages that the client library can't read.

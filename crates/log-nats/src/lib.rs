@@ -28,6 +28,7 @@ mod requests;
 mod scan;
 mod setup;
 mod stream;
+mod upkeep;
 mod wire;
 
 pub use config::{ClientCertificate, Config, Credentials, Secret, Tls};

@@ -5,8 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 use futures_util::try_join;
-use serde_json::{Value, json};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use verbatim_core::ports::{
@@ -25,8 +24,8 @@ use crate::live::Onlookers;
 use crate::reader::Reader;
 use crate::requests::Requests;
 use crate::scan::Scanner;
-use crate::setup;
 use crate::stream::Stream;
+use crate::upkeep::{self, Dependants};
 
 /// A capture log on NATS JetStream, shared with every other process that is connected to it.
 ///
@@ -78,14 +77,16 @@ impl NatsLog {
         let (hearing, onlookers) = (Arc::new(hearing), Onlookers::new());
         let listening = Arc::clone(&hearing);
         helpers.spawn(async move { listening.listen(signs).await });
+        // Nothing is missed from now on.
+        requests.round_trip(config.answer_within).await.map_err(opening)?;
         readers.spawn(Arc::clone(&onlookers).run(config.clone(), closing.clone()));
         let dependants = Dependants {
-            config: config.clone(),
             requests: requests.clone(),
             readers: [Arc::clone(&recorder), Arc::clone(&watch)],
             hearing: Arc::clone(&hearing),
         };
         helpers.spawn(dependants.follow(events.changes()));
+        helpers.spawn(upkeep::keep(requests.clone(), config.clone()));
         Ok(Self {
             appender: Appender::new(requests.clone(), config.answer_within),
             stream: Stream::new(requests.clone(), config.answer_within),
@@ -113,13 +114,10 @@ impl NatsLog {
             }
         }
         let helpers = std::mem::take(&mut *lock(&self.helpers));
-        if !helpers.is_empty() {
-            // The server answers in order: it has read all that was sent before.
-            let asked = self.requests.api::<Value>("INFO", &json!({}), self.config.answer_within).await;
-            if let Err(failure) = asked {
-                let error = failure.transient("closing");
-                tracing::warn!(%error, "what was taken from the log and not archived comes again only after a while");
-            }
+        if !helpers.is_empty()
+            && let Err(error) = self.requests.round_trip(self.config.answer_within).await
+        {
+            tracing::warn!(%error, "what was taken from the log and not archived comes again only after a while");
         }
         drop(helpers);
     }
@@ -141,36 +139,6 @@ impl NatsLog {
 
 fn lock(tasks: &Mutex<JoinSet<()>>) -> MutexGuard<'_, JoinSet<()>> {
     tasks.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// What has to know when the connection is another one.
-struct Dependants {
-    config: Config,
-    requests: Requests,
-    readers: [Arc<Reader>; 2],
-    hearing: Arc<Hearing>,
-}
-
-impl Dependants {
-    async fn follow(self, mut changes: watch::Receiver<u64>) {
-        let mut known = self.requests.connection();
-        while changes.changed().await.is_ok() {
-            let (now, connected) = (self.requests.connection(), self.requests.is_connected());
-            if now == known && connected {
-                continue;
-            }
-            self.requests.connection_changed();
-            self.hearing.cut_off();
-            self.readers.iter().for_each(|reader| reader.connection_changed());
-            if now > known && connected {
-                known = now;
-                // It may be another server, or one that lost its storage.
-                if let Err(error) = setup::ensure(&self.requests, &self.config).await {
-                    tracing::error!(%error, "the capture log is not as it should be");
-                }
-            }
-        }
-    }
 }
 
 #[async_trait]

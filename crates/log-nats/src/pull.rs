@@ -16,8 +16,8 @@ use tokio::time::Instant;
 const SOON: Duration = Duration::from_millis(25);
 /// Nothing more comes where nothing followed for so long. What does all the same is for the next who asks.
 const QUIET: Duration = Duration::from_millis(4);
-/// One message is waited for so long at a time.
-const LONGEST_WAIT: Duration = Duration::from_secs(30);
+/// One message is waited for so long at a time: a server that forgets who waits holds nobody up for longer.
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
 /// No more is asked for at once: a server gives a client up that leaves 64 MiB unread.
 const MOST_BYTES: usize = 32 << 20;
 /// How late the server may be to say that nothing came.
@@ -59,12 +59,15 @@ pub(crate) struct Pulls {
     one: Option<Open>,
     /// No message is larger than that, as far as is known.
     largest: usize,
+    /// A request was not answered at all.
+    silent: bool,
 }
 
 impl Pulls {
     /// Until when to wait for what is there now; `None` if it is all here.
     pub(crate) fn gathering(&mut self, now: Instant) -> Option<Instant> {
-        self.all.take_if(|open| open.until <= now);
+        let over = self.all.take_if(|open| open.until <= now);
+        self.silent |= over.is_some_and(|over| !over.came);
         self.all.as_ref().map(|open| open.until)
     }
 
@@ -84,7 +87,8 @@ impl Pulls {
 
     /// Until when to wait for the next message; `None` if nobody asked.
     pub(crate) fn waiting(&mut self, now: Instant) -> Option<Instant> {
-        self.one.take_if(|open| open.until <= now);
+        let over = self.one.take_if(|open| open.until <= now);
+        self.silent |= over.is_some_and(|over| !over.came);
         self.one.as_ref().map(|open| open.until)
     }
 
@@ -123,6 +127,11 @@ impl Pulls {
         }
     }
 
+    /// Whether a request was not answered at all since this was asked last: there may be nobody to answer.
+    pub(crate) fn take_silent(&mut self) -> bool {
+        std::mem::take(&mut self.silent)
+    }
+
     /// Nothing that was asked is answered any more; true if anything was open.
     pub(crate) fn lost(&mut self) -> bool {
         let (all, one) = (self.all.take(), self.one.take());
@@ -159,7 +168,12 @@ mod tests {
         pulls.over(Asked::All, second, false);
         assert_eq!(pulls.gathering(now), None);
         pulls.ask_all(2, 10, 100, now);
+        pulls.came(Asked::All, now);
+        assert_eq!(pulls.gathering(now + QUIET), None);
+        assert!(!pulls.take_silent());
+        pulls.ask_all(2, 10, 100, now);
         assert_eq!(pulls.gathering(now + SOON + LATE), None);
+        assert!(pulls.take_silent() && !pulls.take_silent(), "the server said nothing at all");
     }
 
     #[test]
@@ -183,7 +197,8 @@ mod tests {
         assert_eq!((&question.body["batch"], &question.body["expires"]), (&json!(1), &json!(500_000_000)));
         assert!(pulls.waiting(now + Duration::from_millis(500)).is_some());
         assert_eq!(pulls.waiting(now + Duration::from_secs(2)), None);
-        pulls.ask_one(Duration::MAX, now);
+        let question = pulls.ask_one(Duration::MAX, now);
+        assert_eq!(question.body["expires"], json!(5_000_000_000_u64));
         assert!(pulls.lost() && !pulls.lost());
     }
 }

@@ -23,6 +23,8 @@ pub(crate) struct Raw {
     #[serde(rename = "seq")]
     pub(crate) sequence: Sequence,
     pub(crate) subject: String,
+    /// When it was stored.
+    pub(crate) time: String,
     #[serde(rename = "hdrs", default, deserialize_with = "decode")]
     headers: Bytes,
     #[serde(rename = "data", default, deserialize_with = "decode")]
@@ -85,6 +87,15 @@ impl Raw {
             }
         }
         Ok(found)
+    }
+}
+
+#[cfg(test)]
+impl Raw {
+    /// A message without subject, headers and payload.
+    pub(crate) fn nothing(sequence: Sequence, time: &str) -> Self {
+        let (headers, payload) = (Bytes::new(), Bytes::new());
+        Self { sequence, subject: String::new(), time: time.to_owned(), headers, payload }
     }
 }
 

@@ -1,15 +1,17 @@
 //! One process's end of a durable consumer that it shares with others.
 
+mod answering;
+
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use async_nats::{Subject, Subscriber};
+use async_nats::Subscriber;
 use bytes::Bytes;
 use futures_util::{StreamExt, try_join};
 use tokio::sync::{Notify, Semaphore, mpsc};
 use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
-use verbatim_core::ports::{Consumer, Delivery, PortError, PortResult, PullLimit, Sequence};
+use verbatim_core::ports::{Consumer, Delivery, PortError, PortResult, PullLimit};
 
 use crate::ack_subject;
 use crate::config::Config;
@@ -152,7 +154,10 @@ impl Reader {
         self.changed.notify_waiters();
         if self.consumer == Consumer::Recorder && self.requests.is_connected() {
             for reply in held {
-                let _ = self.requests.client().publish(reply, Bytes::from_static(b"-NAK")).await;
+                let told = self.requests.tell(reply, Bytes::from_static(b"-NAK"), self.answer_within).await;
+                if told.is_err() {
+                    break;
+                }
             }
         }
     }
@@ -184,6 +189,7 @@ impl Reader {
                 state.pulls.over(asked, number.unwrap_or_default(), why.contains("MaxBytes"));
                 // 404: nothing there; 408: nothing more in time; 409: too much for the request, or worse.
                 if !matches!(status.as_u16(), 404 | 408) && !why.contains("MaxBytes") {
+                    self.requests.doubt();
                     state.failed = Some(format!("{} {why}", status.as_u16()));
                 }
             }
@@ -248,7 +254,9 @@ impl Reader {
                 let mut state = self.state();
                 state.check_failed()?;
                 let here = state.deliveries.ready(now);
-                match state.pulls.gathering(now) {
+                let gathering = state.pulls.gathering(now);
+                self.doubt_if(state.pulls.take_silent());
+                match gathering {
                     Some(until) => (until, None),
                     None if asked || here >= limit.messages => return Ok(()),
                     None => {
@@ -281,7 +289,9 @@ impl Reader {
                 if state.deliveries.ready(now) > 0 || now >= give_up {
                     return Ok(());
                 }
-                match state.pulls.waiting(now) {
+                let waiting = state.pulls.waiting(now);
+                self.doubt_if(state.pulls.take_silent());
+                match waiting {
                     Some(until) => (until.min(give_up), None),
                     None => (now, Some(state.pulls.ask_one(give_up - now, now))),
                 }
@@ -298,75 +308,14 @@ impl Reader {
         let subject = format!("$JS.API.CONSUMER.MSG.NEXT.{CAPTURE}.{}", self.name());
         let reply = inbox_subject(&self.inbox, question.asked, &question.number);
         let body = Bytes::from(question.body.to_string());
-        let sent = self.requests.client().publish_with_reply(subject, reply, body).await;
-        sent.map_err(|error| PortError::transient("asking for the next messages", error))
+        self.requests.ask(subject, reply, body, self.answer_within).await
     }
 
-    /// Acknowledges, and returns once the server has taken note.
-    pub(crate) async fn acknowledge(&self, sequences: &[Sequence]) -> PortResult<()> {
-        let replies = self.state().deliveries.replies(sequences);
-        self.acknowledge_at(replies).await
-    }
-
-    async fn acknowledge_at(&self, replies: Vec<(Sequence, Subject)>) -> PortResult<()> {
-        let deadline = Instant::now() + self.answer_within;
-        let mut answers = Vec::with_capacity(replies.len());
-        for (sequence, reply) in replies {
-            let room = timeout_at(deadline, Arc::clone(&self.acknowledging).acquire_owned()).await;
-            let Ok(Ok(room)) = room else { return Err(self.late()) };
-            let answer =
-                self.requests.send(reply.into_string(), None, Bytes::from_static(b"+ACK"), Some(room));
-            answers.push((sequence, answer.await?));
+    /// A server whose consumer got lost does not say so.
+    fn doubt_if(&self, silent: bool) {
+        if silent {
+            self.requests.doubt();
         }
-        let mut result = Ok(());
-        for (sequence, answer) in answers {
-            match answer.by(deadline).await {
-                Ok(_) => self.state().deliveries.done(sequence),
-                Err(error) => result = Err(error),
-            }
-        }
-        result
-    }
-
-    /// Restarts the wait of deliveries in hand.
-    pub(crate) async fn progress(&self, sequences: &[Sequence]) -> PortResult<()> {
-        self.tell(sequences, b"+WPI").await?;
-        self.state().deliveries.restart(sequences, Instant::now());
-        Ok(())
-    }
-
-    /// Ends go back to the server, for whichever recorder asks first. Starts stay with this process and are the first
-    /// that its watch takes: the server (2.9) can't cope with very many that are due again.
-    pub(crate) async fn hand_back(&self, sequences: &[Sequence]) -> PortResult<()> {
-        match self.consumer {
-            Consumer::Recorder => {
-                self.tell(sequences, b"-NAK").await?;
-                let mut state = self.state();
-                sequences.iter().for_each(|sequence| state.deliveries.done(*sequence));
-            }
-            Consumer::Watch => {
-                self.tell(sequences, b"+WPI").await?;
-                self.state().deliveries.put_back(sequences, Instant::now());
-                self.changed.notify_waiters();
-            }
-        }
-        Ok(())
-    }
-
-    async fn tell(&self, sequences: &[Sequence], what: &'static [u8]) -> PortResult<()> {
-        self.requests.check_connected()?;
-        let replies = self.state().deliveries.replies(sequences);
-        for (_, reply) in replies {
-            let told = self.requests.client().publish(reply, Bytes::from_static(what)).await;
-            told.map_err(|error| PortError::transient("telling NATS of deliveries", error))?;
-        }
-        Ok(())
-    }
-
-    /// What is below is gone from the log. A server (2.9) may still wait for its acknowledgement.
-    pub(crate) async fn purged(&self, floor: Sequence) -> PortResult<()> {
-        let gone = self.state().deliveries.purge(floor);
-        self.acknowledge_at(gone).await
     }
 
     fn check_open(&self) -> PortResult<()> {
@@ -374,10 +323,6 @@ impl Reader {
             return Err(PortError::Transient("the log is closed".to_owned()));
         }
         self.requests.check_connected()
-    }
-
-    fn late(&self) -> PortError {
-        PortError::Transient(format!("NATS at {} did not acknowledge in time", self.requests.shown()))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

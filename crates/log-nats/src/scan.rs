@@ -5,9 +5,7 @@
 //! there are no more: a consumer can't.
 
 use std::collections::VecDeque;
-use std::sync::atomic::AtomicBool;
-use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_nats::{StatusCode, Subscriber};
@@ -31,6 +29,8 @@ const AHEAD_BYTES: usize = 8 << 20;
 const QUIET: Duration = Duration::from_millis(20);
 /// A consumer goes away when it was not asked for so long.
 const IDLE: Duration = Duration::from_secs(30);
+/// For so long nothing is asked of a consumer after the connection broke while one delivered.
+const CAREFUL: Duration = Duration::from_secs(300);
 /// How long a consumer may take to answer one request.
 const PULL: Duration = Duration::from_secs(5);
 
@@ -40,8 +40,8 @@ pub(crate) struct Scanner {
     answer_within: Duration,
     /// Where the last scan stopped.
     cursor: Mutex<Option<Cursor>>,
-    /// The connection broke while a consumer delivered: what is there may be what broke it.
-    careful: AtomicBool,
+    /// Until then no consumer delivers: the connection broke while one did, and what is there may be what broke it.
+    careful: Mutex<Option<Instant>>,
 }
 
 /// One page.
@@ -90,7 +90,7 @@ impl Page {
 
 impl Scanner {
     pub(crate) fn new(requests: Requests, answer_within: Duration) -> Self {
-        Self { requests, answer_within, cursor: Mutex::default(), careful: AtomicBool::new(false) }
+        Self { requests, answer_within, cursor: Mutex::default(), careful: Mutex::default() }
     }
 
     /// See the port. What is none of ours is left out.
@@ -107,12 +107,17 @@ impl Scanner {
         let subject = format!("cap.*.{token}.*");
         let mut page = Page { to, limit, bytes, found: Vec::new(), total: 0 };
         let connection = self.requests.connection();
-        let few = if self.careful.swap(false, Relaxed) { usize::MAX } else { FEW };
+        let is_careful = self.careful().is_some_and(|until| Instant::now() < until);
+        let few = if is_careful { usize::MAX } else { FEW };
         let scanned = self.fill(&mut page, &subject, from.max(1), few).await;
         if scanned.is_err() && (!self.requests.is_connected() || self.requests.connection() != connection) {
-            self.careful.store(true, Relaxed);
+            *self.careful() = Some(Instant::now() + CAREFUL);
         }
         scanned.map(|()| page.found)
+    }
+
+    fn careful(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.careful.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn fill(&self, page: &mut Page, subject: &str, from: Sequence, few: usize) -> PortResult<()> {
@@ -141,13 +146,13 @@ impl Scanner {
                         cursor.came.pop_front();
                     }
                     Offered::Full => return self.put(cursor),
-                    Offered::Beyond => return cursor.close(&self.requests).await,
+                    Offered::Beyond => return cursor.close(&self.requests, self.answer_within).await,
                 }
             }
             if page.is_full() {
                 return self.put(cursor);
             }
-            if !cursor.more(&self.requests).await? {
+            if !cursor.more(&self.requests, self.answer_within).await? {
                 match self.following(subject, cursor.next).await? {
                     Some(next) if next.sequence <= page.to && Instant::now() < give_up => {}
                     // What is here stands at the right places: the rest is for the next who asks.
@@ -155,7 +160,7 @@ impl Scanner {
                     Some(next) if next.sequence <= page.to => {
                         return Err(PortError::transient("scanning the stream", "nothing came in time"));
                     }
-                    _ => return cursor.close(&self.requests).await,
+                    _ => return cursor.close(&self.requests, self.answer_within).await,
                 }
             }
         }
@@ -248,17 +253,14 @@ impl Cursor {
     }
 
     /// Takes in what comes; false if nothing did for a while.
-    async fn more(&mut self, requests: &Requests) -> PortResult<bool> {
+    async fn more(&mut self, requests: &Requests, within: Duration) -> PortResult<bool> {
         let now = Instant::now();
         if self.asked.is_none_or(|until| until <= now) {
             let expires = u64::try_from(PULL.as_nanos()).unwrap_or(u64::MAX);
             let bytes = AHEAD_BYTES.max(requests.client().max_payload() * 2);
             let question = json!({ "batch": AHEAD, "max_bytes": bytes, "expires": expires }).to_string();
             let subject = format!("$JS.API.CONSUMER.MSG.NEXT.{CAPTURE}.{}", self.consumer);
-            requests.check_connected()?;
-            let asked =
-                requests.client().publish_with_reply(subject, self.inbox.clone(), question.into()).await;
-            asked.map_err(|error| PortError::transient("scanning the stream", error))?;
+            requests.ask(subject, self.inbox.clone(), question.into(), within).await?;
             self.asked = Some(now + PULL);
         }
         let mut message = timeout(QUIET, self.messages.next()).await.ok().flatten();
@@ -273,31 +275,34 @@ impl Cursor {
 
     /// Takes a message in; false if it only says that the request is over.
     fn arrived(&mut self, message: async_nats::Message) -> PortResult<bool> {
-        if let Some(status) = message.status {
-            self.asked = None;
-            let why = message.description.unwrap_or_default();
-            return match status {
-                StatusCode::NOT_FOUND | StatusCode::TIMEOUT => Ok(false),
-                _ if why.contains("MaxBytes") => Ok(false),
-                _ => Err(PortError::transient("scanning the stream", format!("{status} {why}"))),
-            };
+        let delivered = message.reply.as_ref().and_then(|reply| ack_subject::read(reply));
+        match (delivered, message.status) {
+            // Whoever published it may have given it a status.
+            (Some(delivered), _) => {
+                self.delivered += 1;
+                if delivered.number != self.delivered {
+                    return Err(PortError::transient("scanning the stream", "messages got lost on the way"));
+                }
+                let (sequence, bytes) = (delivered.sequence, message.payload.len());
+                self.came.push_back(Entry { sequence, bytes, message: wire::received(&message).ok() });
+                Ok(true)
+            }
+            (None, Some(status)) => {
+                self.asked = None;
+                let why = message.description.unwrap_or_default();
+                match status {
+                    StatusCode::NOT_FOUND | StatusCode::TIMEOUT => Ok(false),
+                    _ if why.contains("MaxBytes") => Ok(false),
+                    _ => Err(PortError::transient("scanning the stream", format!("{status} {why}"))),
+                }
+            }
+            (None, None) => Ok(false),
         }
-        let Some(delivered) = message.reply.as_ref().and_then(|reply| ack_subject::read(reply)) else {
-            return Ok(false);
-        };
-        self.delivered += 1;
-        if delivered.number != self.delivered {
-            return Err(PortError::transient("scanning the stream", "messages got lost on the way"));
-        }
-        let (sequence, bytes) = (delivered.sequence, message.payload.len());
-        self.came.push_back(Entry { sequence, bytes, message: wire::received(&message).ok() });
-        Ok(true)
     }
 
     /// Lets the server forget the consumer, without waiting for that.
-    async fn close(self, requests: &Requests) -> PortResult<()> {
+    async fn close(self, requests: &Requests, within: Duration) -> PortResult<()> {
         let subject = format!("$JS.API.CONSUMER.DELETE.{CAPTURE}.{}", self.consumer);
-        let told = requests.client().publish(subject, Bytes::new()).await;
-        told.map_err(|error| PortError::transient("ending a scan", error))
+        requests.tell(subject.into(), Bytes::new(), within).await
     }
 }

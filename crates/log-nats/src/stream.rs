@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::time::Duration;
 
 use async_nats::StatusCode;
+use async_nats::header::{NATS_SEQUENCE, NATS_SUBJECT};
 use futures_util::{StreamExt, TryStreamExt, stream, try_join};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -108,7 +109,13 @@ impl Stream {
             let found = answer.by(deadline).await?;
             match found.status {
                 None => into[place.0] = self.received(&found),
+                // Not here; or whoever published it gave it a status.
                 Some(StatusCode::NOT_FOUND) => absent.push(place),
+                Some(_)
+                    if found.headers.as_ref().is_some_and(|headers| headers.get(NATS_SEQUENCE).is_some()) =>
+                {
+                    absent.push(place);
+                }
                 Some(status) => {
                     let why = found.description.unwrap_or_default();
                     return Err(PortError::transient("reading from the stream", format!("{status} {why}")));
@@ -143,8 +150,9 @@ impl Stream {
         };
         let (subject, question) =
             (format!("$JS.API.DIRECT.GET.{CAPTURE}"), format!("{{\"seq\":{sequence}}}"));
-        let answer = self.requests.send(subject, None, question.into(), Some(room)).await?;
-        Ok((answer, Instant::now() + self.answer_within))
+        let deadline = Instant::now() + self.answer_within;
+        let answer = self.requests.send(subject, None, question.into(), Some(room), deadline).await?;
+        Ok((answer, deadline))
     }
 
     fn received(&self, found: &async_nats::Message) -> Option<Message> {
@@ -153,8 +161,7 @@ impl Stream {
         self.expected.store(units.max(before - before / 16), Relaxed);
         let header = |name| found.headers.as_ref().and_then(|headers| headers.get(name));
         let exchange = header(wire::EXCHANGE).map(|exchange| exchange.as_str());
-        wire::message(header(async_nats::header::NATS_SUBJECT)?.as_str(), exchange, found.payload.clone())
-            .ok()
+        wire::message(header(NATS_SUBJECT)?.as_str(), exchange, found.payload.clone()).ok()
     }
 
     /// How far it was read; see the port.
@@ -169,11 +176,11 @@ impl Stream {
     async fn floor(&self, consumer: &str, subject: &str, last: Sequence) -> PortResult<Sequence> {
         let info = self.consumer(consumer).await?;
         let acknowledged = info.ack_floor.stream_seq;
-        if info.num_pending > 0 || info.num_ack_pending > 0 {
+        if info.num_ack_pending > 0 {
             return Ok(acknowledged);
         }
         // The server's count of what is pending is off at times (2.9, where a filter has a wildcard), or a moment late
-        // (2.10). So the stream itself is asked, too: what is not acknowledged must never be purged.
+        // (2.10). So the stream itself is asked: what is not acknowledged must never be purged.
         let newest =
             raw::get(&self.requests, &json!({ "last_by_subj": subject }), self.answer_within).await?;
         Ok(match newest.is_none_or(|newest| newest.sequence <= acknowledged) {

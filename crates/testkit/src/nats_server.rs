@@ -96,7 +96,10 @@ impl NatsServer {
         if let Some(running) = &*self.running() {
             running.signal(Signal::STOP);
             // Its threads go on for a moment after the signal.
-            let stopped = waitid(WaitId::Pid(running.pid()), WaitIdOptions::STOPPED | WaitIdOptions::EXITED | WaitIdOptions::NOWAIT);
+            let stopped = waitid(
+                WaitId::Pid(running.pid()),
+                WaitIdOptions::STOPPED | WaitIdOptions::EXITED | WaitIdOptions::NOWAIT,
+            );
             let stopped = stopped.expect("a child can be waited for");
             assert!(stopped.is_some_and(|status| status.stopped()), "a server that was to pause has ended");
         }
