@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use async_nats::Subscriber;
 use bytes::Bytes;
-use futures_util::{StreamExt, try_join};
+use futures_util::StreamExt;
 use tokio::sync::{Notify, Semaphore, mpsc};
 use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
@@ -17,7 +17,7 @@ use crate::ack_subject;
 use crate::config::Config;
 use crate::deliveries::{Arrived, Deliveries};
 use crate::garbage::{self, Garbage};
-use crate::pull::{Asked, Pulls, Question};
+use crate::pull::{Over, Pulls, Question, SOON, Wanted};
 use crate::requests::Requests;
 use crate::setup::{CAPTURE, ENDS, RECORDER, RECORDER_PENDING, STARTS, WATCH, WATCH_PENDING};
 use crate::wire;
@@ -29,19 +29,6 @@ const ACKNOWLEDGING: usize = 4096;
 /// Until the connection stands again.
 const RETRY: Duration = Duration::from_millis(200);
 const FAR: Duration = Duration::from_secs(30 * 365 * 24 * 3600);
-
-/// Where a reader's messages come.
-pub(crate) struct Deliverers {
-    all: Subscriber,
-    one: Subscriber,
-}
-
-fn inbox_subject(inbox: &str, asked: Asked, number: &dyn std::fmt::Display) -> String {
-    match asked {
-        Asked::All => format!("{inbox}.all.{number}"),
-        Asked::One => format!("{inbox}.one.{number}"),
-    }
-}
 
 /// A reader of ends or of starts.
 pub(crate) struct Reader {
@@ -66,6 +53,14 @@ struct State {
     failed: Option<String>,
 }
 
+/// What whoever wants deliveries does next.
+enum Look {
+    Failed(String),
+    Here(Vec<Delivery>),
+    Ask(Question),
+    Wait(Instant),
+}
+
 impl Reader {
     /// A reader, and where its messages come; they are taken in while [`Reader::receive`] runs.
     pub(crate) async fn new(
@@ -73,15 +68,11 @@ impl Reader {
         config: &Config,
         requests: Requests,
         closing: CancellationToken,
-    ) -> PortResult<(Self, Deliverers)> {
+    ) -> PortResult<(Self, Subscriber)> {
         let client = requests.client();
         let inbox = client.new_inbox();
-        // A message comes under its own subject: what it was asked for can only be told by the subscription.
-        let subscribed = try_join!(
-            client.subscribe(inbox_subject(&inbox, Asked::All, &"*")),
-            client.subscribe(inbox_subject(&inbox, Asked::One, &"*"))
-        );
-        let (all, one) =
+        let subscribed = client.subscribe(format!("{inbox}.*")).await;
+        let deliveries =
             subscribed.map_err(|error| PortError::transient("subscribing to deliveries", error))?;
         let most = match consumer {
             Consumer::Recorder => RECORDER_PENDING,
@@ -104,7 +95,7 @@ impl Reader {
             acknowledging: Arc::new(Semaphore::new(ACKNOWLEDGING)),
             closing,
         };
-        Ok((reader, Deliverers { all, one }))
+        Ok((reader, deliveries))
     }
 
     /// What the consumer reads.
@@ -124,26 +115,18 @@ impl Reader {
     }
 
     /// Takes in what comes, until the log is closed; then what is on the way is given back where that can be.
-    pub(crate) async fn receive(self: Arc<Self>, deliverers: Deliverers, garbage: mpsc::Sender<Garbage>) {
-        let Deliverers { mut all, mut one } = deliverers;
-        loop {
-            let (asked, message) = tokio::select! {
-                message = all.next() => (Asked::All, message),
-                message = one.next() => (Asked::One, message),
-                () = self.closing.cancelled() => break,
-            };
+    pub(crate) async fn receive(self: Arc<Self>, mut deliveries: Subscriber, garbage: mpsc::Sender<Garbage>) {
+        while let Some(message) = self.closing.run_until_cancelled(deliveries.next()).await {
             let Some(message) = message else { return };
-            self.arrived(asked, message, &garbage);
+            self.arrived(message, &garbage);
         }
         // Without a connection nothing comes, and nobody can be told.
         if self.requests.is_connected() {
             let rest = async {
-                for (asked, mut messages) in [(Asked::All, all), (Asked::One, one)] {
-                    // The server stops delivering; what it sent before that still comes.
-                    if messages.drain().await.is_ok() {
-                        while let Some(message) = messages.next().await {
-                            self.arrived(asked, message, &garbage);
-                        }
+                // The server stops delivering; what it sent before that still comes.
+                if deliveries.drain().await.is_ok() {
+                    while let Some(message) = deliveries.next().await {
+                        self.arrived(message, &garbage);
                     }
                 }
             };
@@ -162,14 +145,14 @@ impl Reader {
         }
     }
 
-    fn arrived(&self, asked: Asked, message: async_nats::Message, garbage: &mpsc::Sender<Garbage>) {
+    fn arrived(&self, message: async_nats::Message, garbage: &mpsc::Sender<Garbage>) {
         let now = Instant::now();
         let delivered = message.reply.as_ref().and_then(|reply| ack_subject::read(reply));
         let mut state = self.state();
         match (delivered, message.status) {
             // Whoever published it may have given it a status.
             (Some(delivered), _) => {
-                state.pulls.came(asked, now);
+                state.pulls.came(now);
                 let (sequence, reply) =
                     (delivered.sequence, message.reply.clone().unwrap_or_else(|| "".into()));
                 match wire::received(&message) {
@@ -186,12 +169,18 @@ impl Reader {
             (None, Some(status)) => {
                 let why = message.description.unwrap_or_default();
                 let number = message.subject.rsplit_once('.').and_then(|(_, number)| number.parse().ok());
-                state.pulls.over(asked, number.unwrap_or_default(), why.contains("MaxBytes"));
                 // 404: nothing there; 408: nothing more in time; 409: too much for the request, or worse.
-                if !matches!(status.as_u16(), 404 | 408) && !why.contains("MaxBytes") {
-                    self.requests.doubt();
-                    state.failed = Some(format!("{} {why}", status.as_u16()));
-                }
+                let over = match status.as_u16() {
+                    _ if why.contains("MaxBytes") => Over::TooLarge,
+                    408 if why.contains("Requests Pending") => Over::Crowded,
+                    404 | 408 => Over::Done,
+                    code => {
+                        self.requests.doubt();
+                        state.failed = Some(format!("{code} {why}"));
+                        Over::Done
+                    }
+                };
+                state.pulls.over(number.unwrap_or_default(), over);
             }
             (None, None) => {}
         }
@@ -230,92 +219,57 @@ impl Reader {
         let give_up = Instant::now() + limit.wait.min(FAR);
         let limit = PullLimit { messages: limit.messages.max(1), ..limit };
         let Ok(_turn) = timeout_at(give_up, self.turn.lock()).await else { return Ok(Vec::new()) };
-        loop {
-            self.gather(limit).await?;
-            let now = Instant::now();
-            let taken = self.state().deliveries.take(limit, now);
-            if !taken.is_empty() || now >= give_up {
-                return Ok(taken);
-            }
-            self.wait_for_one(give_up).await?;
-        }
-    }
-
-    /// Gets what is there now, up to the limit.
-    async fn gather(&self, limit: PullLimit) -> PortResult<()> {
-        let mut asked = false;
+        let mut asked = None;
         loop {
             let changed = self.changed.notified();
             tokio::pin!(changed);
             changed.as_mut().enable();
             self.check_open()?;
-            let now = Instant::now();
-            let (until, question) = {
-                let mut state = self.state();
-                state.check_failed()?;
-                let here = state.deliveries.ready(now);
-                let gathering = state.pulls.gathering(now);
-                self.doubt_if(state.pulls.take_silent());
-                match gathering {
-                    Some(until) => (until, None),
-                    None if asked || here >= limit.messages => return Ok(()),
-                    None => {
-                        let largest = self.requests.client().max_payload() + ENVELOPE;
-                        let wanted = limit.messages - here;
-                        (now, Some(state.pulls.ask_all(wanted, limit.bytes, largest, now)))
-                    }
+            match self.look(limit, give_up, asked) {
+                Look::Failed(why) => return Err(PortError::transient("asking for the next messages", why)),
+                Look::Here(taken) => return Ok(taken),
+                Look::Ask(question) => {
+                    self.ask(question).await?;
+                    asked = Some(Instant::now());
                 }
-            };
-            if let Some(question) = question {
-                self.ask(question).await?;
-                asked = true;
-                continue;
+                Look::Wait(until) => tokio::select! { () = changed => {}, () = sleep_until(until) => {} },
             }
-            tokio::select! { () = changed => {}, () = sleep_until(until) => {} }
         }
     }
 
-    /// Waits until something is there, or it is time to give up.
-    async fn wait_for_one(&self, give_up: Instant) -> PortResult<()> {
-        loop {
-            let changed = self.changed.notified();
-            tokio::pin!(changed);
-            changed.as_mut().enable();
-            self.check_open()?;
-            let now = Instant::now();
-            let (until, question) = {
-                let mut state = self.state();
-                state.check_failed()?;
-                if state.deliveries.ready(now) > 0 || now >= give_up {
-                    return Ok(());
-                }
-                let waiting = state.pulls.waiting(now);
-                self.doubt_if(state.pulls.take_silent());
-                match waiting {
-                    Some(until) => (until.min(give_up), None),
-                    None => (now, Some(state.pulls.ask_one(give_up - now, now))),
-                }
-            };
-            if let Some(question) = question {
-                self.ask(question).await?;
-                continue;
+    /// What is to be done for whoever wants deliveries and `asked` the server then.
+    fn look(&self, limit: PullLimit, give_up: Instant, asked: Option<Instant>) -> Look {
+        let now = Instant::now();
+        let mut state = self.state();
+        if let Some(why) = state.failed.take() {
+            return Look::Failed(why);
+        }
+        let here = state.deliveries.ready(now);
+        let expected = state.pulls.expected(here > 0, now);
+        if state.pulls.take_silent() {
+            // A server whose consumer got lost does not say so.
+            self.requests.doubt();
+        }
+        // What is there gets the time to come.
+        let give_up = asked.map_or(give_up, |asked| give_up.max(asked + SOON));
+        match expected {
+            Some(until) if here < limit.messages && now < until.min(give_up) => {
+                Look::Wait(until.min(give_up))
             }
-            tokio::select! { () = changed => {}, () = sleep_until(until) => {} }
+            None if here < limit.messages && (asked.is_none() || (here == 0 && now < give_up)) => {
+                let wanted = Wanted { messages: limit.messages - here, bytes: limit.bytes, until: give_up };
+                let largest = self.requests.client().max_payload() + ENVELOPE;
+                Look::Ask(state.pulls.ask(wanted, largest, now))
+            }
+            Some(_) | None => Look::Here(state.deliveries.take(limit, now)),
         }
     }
 
     async fn ask(&self, question: Question) -> PortResult<()> {
         let subject = format!("$JS.API.CONSUMER.MSG.NEXT.{CAPTURE}.{}", self.name());
-        let reply = inbox_subject(&self.inbox, question.asked, &question.number);
+        let reply = format!("{}.{}", self.inbox, question.number);
         let body = Bytes::from(question.body.to_string());
         self.requests.ask(subject, reply, body, self.answer_within).await
-    }
-
-    /// A server whose consumer got lost does not say so.
-    fn doubt_if(&self, silent: bool) {
-        if silent {
-            self.requests.doubt();
-        }
     }
 
     fn check_open(&self) -> PortResult<()> {
@@ -327,14 +281,5 @@ impl Reader {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl State {
-    fn check_failed(&mut self) -> PortResult<()> {
-        match self.failed.take() {
-            Some(why) => Err(PortError::transient("asking for the next messages", why)),
-            None => Ok(()),
-        }
     }
 }

@@ -212,6 +212,8 @@ struct Cursor {
     delivered: u64,
     /// Until when the last request is answered; `None`: nothing is asked.
     asked: Option<Instant>,
+    /// So many messages of it are still to come: the server does not say when it gave them all.
+    left: usize,
 }
 
 #[derive(Deserialize)]
@@ -249,6 +251,7 @@ impl Cursor {
             came: VecDeque::new(),
             delivered: 0,
             asked: None,
+            left: 0,
         })
     }
 
@@ -261,7 +264,7 @@ impl Cursor {
             let question = json!({ "batch": AHEAD, "max_bytes": bytes, "expires": expires }).to_string();
             let subject = format!("$JS.API.CONSUMER.MSG.NEXT.{CAPTURE}.{}", self.consumer);
             requests.ask(subject, self.inbox.clone(), question.into(), within).await?;
-            self.asked = Some(now + PULL);
+            (self.asked, self.left) = (Some(now + PULL), AHEAD);
         }
         let mut message = timeout(QUIET, self.messages.next()).await.ok().flatten();
         let mut any = false;
@@ -280,6 +283,10 @@ impl Cursor {
             // Whoever published it may have given it a status.
             (Some(delivered), _) => {
                 self.delivered += 1;
+                self.left = self.left.saturating_sub(1);
+                if self.left == 0 {
+                    self.asked = None;
+                }
                 if delivered.number != self.delivered {
                     return Err(PortError::transient("scanning the stream", "messages got lost on the way"));
                 }
