@@ -1,7 +1,8 @@
 //! What was asked of a consumer and is still to come. Sans-IO.
 //!
 //! At most one request is open. It asks for what is there now or, where nothing is, for what comes first (`no_wait` with
-//! an end). It may outlive whoever asked: what comes then is for the next who asks.
+//! an end), and ends with the wait of whoever asked, who hears how it ends: so nothing is held back from others once
+//! nobody waits. Where the asker broke off, what still comes is for the next who asks.
 //!
 //! Never `no_wait` without an end: JetStream then goes by a count of pending messages that is wrong in nats-server 2.9
 //! where a filter has a wildcard, and gives nothing though much is there; and while as much is out as may be, such a
@@ -12,12 +13,12 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-/// What is there comes within so long from a server that is well.
-pub(crate) const SOON: Duration = Duration::from_millis(25);
-/// Whoever has something does not wait for more where nothing followed for so long.
+/// Whoever has something does not wait for more where nothing came for so long after the request,
+const SOON: Duration = Duration::from_millis(25);
+/// or for so long after the last message.
 const QUIET: Duration = Duration::from_millis(4);
-/// A request stays open for so long at least, so that a server that is busy gets to it before it is over.
-const SHORTEST: Duration = Duration::from_secs(2);
+/// A request stays open for so long at least: a server that is busy must get to it before it is over.
+const SHORTEST: Duration = Duration::from_millis(100);
 /// And at most: a server that forgets who waits holds nobody up for longer.
 const LONGEST: Duration = Duration::from_secs(5);
 /// No more is asked for at once: a server gives a client up that leaves 64 MiB unread.

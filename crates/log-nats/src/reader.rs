@@ -17,7 +17,7 @@ use crate::ack_subject;
 use crate::config::Config;
 use crate::deliveries::{Arrived, Deliveries};
 use crate::garbage::{self, Garbage};
-use crate::pull::{Over, Pulls, Question, SOON, Wanted};
+use crate::pull::{Over, Pulls, Question, Wanted};
 use crate::requests::Requests;
 use crate::setup::{CAPTURE, ENDS, RECORDER, RECORDER_PENDING, STARTS, WATCH, WATCH_PENDING};
 use crate::wire;
@@ -219,7 +219,7 @@ impl Reader {
         let give_up = Instant::now() + limit.wait.min(FAR);
         let limit = PullLimit { messages: limit.messages.max(1), ..limit };
         let Ok(_turn) = timeout_at(give_up, self.turn.lock()).await else { return Ok(Vec::new()) };
-        let mut asked = None;
+        let mut asked = false;
         loop {
             let changed = self.changed.notified();
             tokio::pin!(changed);
@@ -230,15 +230,15 @@ impl Reader {
                 Look::Here(taken) => return Ok(taken),
                 Look::Ask(question) => {
                     self.ask(question).await?;
-                    asked = Some(Instant::now());
+                    asked = true;
                 }
                 Look::Wait(until) => tokio::select! { () = changed => {}, () = sleep_until(until) => {} },
             }
         }
     }
 
-    /// What is to be done for whoever wants deliveries and `asked` the server then.
-    fn look(&self, limit: PullLimit, give_up: Instant, asked: Option<Instant>) -> Look {
+    /// What is to be done for whoever wants deliveries, and `asked` the server for them or not yet.
+    fn look(&self, limit: PullLimit, give_up: Instant, asked: bool) -> Look {
         let now = Instant::now();
         let mut state = self.state();
         if let Some(why) = state.failed.take() {
@@ -250,13 +250,12 @@ impl Reader {
             // A server whose consumer got lost does not say so.
             self.requests.doubt();
         }
-        // What is there gets the time to come.
-        let give_up = asked.map_or(give_up, |asked| give_up.max(asked + SOON));
         match expected {
-            Some(until) if here < limit.messages && now < until.min(give_up) => {
-                Look::Wait(until.min(give_up))
+            // Whoever asked hears how that ends, and gives up then.
+            Some(until) if here < limit.messages && now < until && (asked || now < give_up) => {
+                Look::Wait(if asked { until } else { until.min(give_up) })
             }
-            None if here < limit.messages && (asked.is_none() || (here == 0 && now < give_up)) => {
+            None if here < limit.messages && (!asked || (here == 0 && now < give_up)) => {
                 let wanted = Wanted { messages: limit.messages - here, bytes: limit.bytes, until: give_up };
                 let largest = self.requests.client().max_payload() + ENVELOPE;
                 Look::Ask(state.pulls.ask(wanted, largest, now))
