@@ -2,6 +2,8 @@
 //!
 //! Several processes may do this at once: to make what is there with the same settings is no error.
 
+mod position;
+
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -47,6 +49,8 @@ struct Found {
 struct Wanted {
     /// `stream CAP`.
     what: String,
+    /// The consumer's name, if it is one.
+    consumer: Option<&'static str>,
     info: String,
     create: String,
     /// What the creating request says.
@@ -59,6 +63,9 @@ struct Wanted {
 pub(crate) async fn ensure(requests: &Requests, config: &Config) -> Result<(), NatsLogError> {
     for wanted in wanted(config) {
         ensure_one(requests, config, &wanted).await?;
+        if let Some(consumer) = wanted.consumer {
+            position::ensure(requests, config, consumer, &wanted).await?;
+        }
     }
     Ok(())
 }
@@ -107,6 +114,7 @@ fn stream(config: &Config, name: &str, subjects: &str, max_age: Duration, more: 
     merge(&mut question, &settings);
     Wanted {
         what: format!("stream {name}"),
+        consumer: None,
         info: format!("STREAM.INFO.{name}"),
         create: format!("STREAM.CREATE.{name}"),
         question,
@@ -114,7 +122,7 @@ fn stream(config: &Config, name: &str, subjects: &str, max_age: Duration, more: 
     }
 }
 
-fn consumer(config: &Config, name: &str, more: &Value) -> Wanted {
+fn consumer(config: &Config, name: &'static str, more: &Value) -> Wanted {
     let mut settings = json!({
         "deliver_policy": "all",
         "ack_policy": "explicit",
@@ -140,6 +148,7 @@ fn consumer(config: &Config, name: &str, more: &Value) -> Wanted {
     }
     Wanted {
         what: format!("consumer {name} of stream {CAPTURE}"),
+        consumer: Some(name),
         info: format!("CONSUMER.INFO.{CAPTURE}.{name}"),
         create: format!("CONSUMER.DURABLE.CREATE.{CAPTURE}.{name}"),
         question: json!({ "stream_name": CAPTURE, "config": asked }),

@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 use std::fs;
 use std::io::{BufRead, BufReader};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, Command, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -21,6 +21,9 @@ const READY: Duration = Duration::from_secs(60);
 const ATTEMPTS: usize = 20;
 /// Debian's place for it is on no ordinary user's path.
 const PROGRAMS: [&str; 2] = ["nats-server", "/usr/sbin/nats-server"];
+
+/// The store's directory, within the server's own.
+const STORE: &str = "jetstream";
 
 /// A server, running or not.
 #[derive(Debug)]
@@ -47,7 +50,7 @@ impl NatsServer {
     /// Where `nats-server` is not installed or does not start.
     pub async fn start(settings: &str) -> Self {
         let directory = tempfile::tempdir().expect("the system has a temporary directory");
-        let store = directory.path().join("jetstream");
+        let store = directory.path().join(STORE);
         let limits = "max_memory_store: 64MB, max_file_store: 16GB";
         let jetstream = format!("jetstream {{ store_dir: \"{}\", {limits} }}", store.display());
         Self::start_in(directory, format!("{jetstream}\n{settings}")).await
@@ -76,6 +79,11 @@ impl NatsServer {
     /// Its address for clients.
     pub fn url(&self) -> String {
         format!("nats://{}", self.address())
+    }
+
+    /// Where it keeps its streams.
+    pub fn store(&self) -> PathBuf {
+        self.directory.path().join(STORE)
     }
 
     /// Ends it at once, as a crash would.

@@ -1,10 +1,13 @@
 //! What happens to the server harms nobody's messages.
 
 use std::collections::{BTreeMap, HashSet};
+use std::fs;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
+use tempfile::TempDir;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -88,11 +91,9 @@ async fn what_was_acknowledged_is_there_and_read_however_often_the_server_is_kil
         timeout(PATIENCE, more).await.expect("messages come in").unwrap();
         server.kill();
         server.restart().await;
-        let began = Instant::now();
         let before = read.borrow().len();
         let more = read.wait_for(|read| read.len() > before);
         timeout(WAIT, more).await.expect("reading goes on").unwrap();
-        println!("resumed after {:?}", began.elapsed());
         assert!(!writers.is_empty(), "all was written before kill {kills}");
     }
     let taken: BTreeMap<_, _> = writers.join_all().await.into_iter().flatten().collect();
@@ -220,5 +221,49 @@ async fn streams_and_consumers_that_got_lost_are_made_again() {
         texts(&read).contains(&"last")
     })
     .await;
+    log.shutdown().await;
+}
+
+/// Copies a directory and all that is in it.
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap().map(Result::unwrap) {
+        let to = to.join(entry.file_name());
+        match entry.file_type().unwrap().is_dir() {
+            true => copy(&entry.path(), &to),
+            false => drop(fs::copy(entry.path(), to).unwrap()),
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_written_after_a_crash_took_the_streams_end_is_read() {
+    let server = NatsServer::start("").await;
+    let log = connect(&server).await;
+    let read = async |log: &NatsLog, count| {
+        let read = pull(log, Consumer::Recorder, count).await;
+        log.acknowledge(Consumer::Recorder, &sequences(&read)).await.unwrap();
+        texts(&read).into_iter().map(str::to_owned).collect::<Vec<_>>()
+    };
+    append(&log, vec![end("kept")]).await;
+    read(&log, 1).await;
+    log.shutdown().await;
+    server.stop();
+    // All that had reached the disk.
+    let messages = server.store().join("jetstream/$G/streams/CAP/msgs");
+    let kept = TempDir::new().unwrap();
+    copy(&messages, kept.path());
+    server.restart().await;
+    let log = connect(&server).await;
+    append(&log, (0..9).map(|n| end(&format!("lost {n}"))).collect()).await;
+    read(&log, 9).await;
+    log.shutdown().await;
+    server.stop();
+    fs::remove_dir_all(&messages).unwrap();
+    copy(kept.path(), &messages);
+    server.restart().await;
+    let log = connect(&server).await;
+    assert_eq!(append(&log, vec![end("new 0"), end("new 1")]).await, [2, 3], "sequences are used again");
+    assert_eq!(read(&log, 3).await, ["kept", "new 0", "new 1"]);
     log.shutdown().await;
 }
