@@ -91,3 +91,8 @@ pub(crate) fn disk_bytes(directory: &Path) -> Result<u64> {
     }
     Ok(bytes)
 }
+
+/// The day, in UTC.
+pub(crate) fn today() -> String {
+    jiff::Timestamp::now().strftime("%Y-%m-%d").to_string()
+}

@@ -9,6 +9,7 @@ mod load;
 mod machine;
 mod measure;
 mod report;
+mod scale_out;
 mod targets;
 
 use std::time::Duration;
@@ -36,6 +37,8 @@ enum What {
     Storage,
     /// From start to the first answered call.
     Start,
+    /// The roles on NATS and PostgreSQL: a backlog drained, everything at once, lists, memory.
+    ScaleOut,
 }
 
 /// Measures the relay, its recording and its memory against the mock provider.
@@ -50,6 +53,9 @@ struct Arguments {
     /// Rounds, of which the median counts.
     #[arg(long, default_value_t = 3)]
     rounds: usize,
+    /// Exchanges that the backlog which a recorder drains has at least.
+    #[arg(long, default_value_t = 300_000)]
+    backlog: u64,
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -59,6 +65,7 @@ async fn main() -> Result<()> {
         binaries: targets::build()?,
         time: Duration::from_secs(arguments.seconds.max(1)),
         rounds: arguments.rounds.max(1),
+        backlog: arguments.backlog,
     };
     let mut report = Report::default();
     let wanted = |what| arguments.what == What::All || arguments.what == what;
@@ -79,6 +86,9 @@ async fn main() -> Result<()> {
     }
     if wanted(What::Start) {
         measure::start(&bench, &mut report).await?;
+    }
+    if wanted(What::ScaleOut) {
+        measure::scale_out(&bench, &mut report).await?;
     }
     report.print();
     if arguments.what == What::All {

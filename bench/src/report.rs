@@ -57,10 +57,12 @@ impl Report {
         let directory = Path::new(env!("CARGO_MANIFEST_DIR"));
         let machine = machine::describe(&std::env::temp_dir())?;
         let text = format!(
-            "# Results\n\nMeasured by `cargo run --release -p bench -- all`: load, mock provider, relay and archive share the machine; \
-             medians of {} rounds of {} s. Ratios count: the machine is shared and noisy.\n\nMachine: {machine}.\n\n{}",
-            bench.rounds,
+            "# Results\n\nMeasured on {} by `cargo run --release -p bench -- all --seconds {} --rounds {} --backlog {}`: load, mock \
+             provider and all that is measured share the machine; what has rounds is their median.\n\nMachine: {machine}.\n\n{}",
+            machine::today(),
             bench.time.as_secs(),
+            bench.rounds,
+            bench.backlog,
             self.table()
         );
         std::fs::write(directory.join("RESULTS.md"), text)?;

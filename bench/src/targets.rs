@@ -18,7 +18,7 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    fn spawn(name: &'static str, command: &mut Command) -> Result<Self> {
+    pub(crate) fn spawn(name: &'static str, command: &mut Command) -> Result<Self> {
         let child = command.stdin(Stdio::null()).spawn().with_context(|| format!("starting {name}"))?;
         Ok(Self { child, name })
     }
@@ -230,7 +230,8 @@ pub(crate) async fn first_answer(address: SocketAddr, request: &[u8], limit: Dur
     }
 }
 
-async fn wait_for(address: SocketAddr, name: &str) -> Result<()> {
+/// Waits until somebody listens at this address.
+pub(crate) async fn wait_for(address: SocketAddr, name: &str) -> Result<()> {
     let began = Instant::now();
     while tokio::net::TcpStream::connect(address).await.is_err() {
         ensure!(began.elapsed() < Duration::from_secs(20), "{name} does not listen at {address}");

@@ -2,6 +2,7 @@
 
 mod latency;
 mod relay;
+mod scale_out;
 mod start;
 mod storage;
 mod streams;
@@ -12,6 +13,7 @@ use std::time::Duration;
 
 pub(crate) use latency::latency;
 pub(crate) use relay::relay;
+pub(crate) use scale_out::scale_out;
 pub(crate) use start::start;
 pub(crate) use storage::storage;
 pub(crate) use streams::streams;
@@ -25,6 +27,8 @@ pub(crate) struct Bench {
     pub(crate) time: Duration,
     /// Rounds, of which the median counts.
     pub(crate) rounds: usize,
+    /// Exchanges that a backlog has at least.
+    pub(crate) backlog: u64,
 }
 
 /// The median; of an even number, the upper of the two in the middle.

@@ -1,0 +1,93 @@
+//! The roles as processes of their own, on a NATS and a PostgreSQL that are theirs alone.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use tempfile::TempDir;
+use verbatim_testkit::NatsServer;
+use verbatim_testkit::postgres::{PostgresOptions, PostgresServer};
+
+use crate::targets::{Process, free_address, wait_for};
+
+/// What gateways and web agree on.
+const SECRET: &str = "a secret of the bench, and of nobody else";
+/// Nothing that is measured takes longer.
+const PATIENCE: Duration = Duration::from_secs(900);
+
+/// The engines, and what the roles are told of them.
+pub(crate) struct Engines {
+    _nats: NatsServer,
+    postgres: PostgresServer,
+    database: String,
+    directory: TempDir,
+    environment: Vec<(&'static str, String)>,
+}
+
+impl Engines {
+    /// Starts engines that keep what they confirm, with the archive's tables, for roles that call `upstream`.
+    pub(crate) async fn start(binaries: &Path, upstream: SocketAddr) -> Result<Self> {
+        let nats = NatsServer::start("").await;
+        let postgres = PostgresServer::start(&PostgresOptions { durable: true, ..PostgresOptions::default() });
+        let database = postgres.create_database();
+        let environment = vec![
+            ("VERBATIM_NATS__URL", nats.url()),
+            ("VERBATIM_POSTGRES__URL", postgres.url(&database)),
+            ("VERBATIM_SECRET", SECRET.to_owned()),
+            ("VERBATIM_UPSTREAM", format!("http://{upstream}/v1")),
+            ("VERBATIM_LOG__LEVEL", "warn".to_owned()),
+        ];
+        let directory = tempfile::tempdir()?;
+        let engines = Self { _nats: nats, postgres, database, directory, environment };
+        let migrated = engines.command(binaries, "migrate", "migrate").stdout(Stdio::null()).status()?;
+        ensure!(migrated.success(), "verbatim migrate ended with {migrated}");
+        Ok(engines)
+    }
+
+    fn command(&self, binaries: &Path, role: &str, data: &str) -> Command {
+        let mut command = Command::new(binaries.join("verbatim"));
+        command.arg(role).arg("--data-dir").arg(self.directory.path().join(data));
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
+        command.current_dir(self.directory.path());
+        command
+    }
+
+    /// Starts a role, and waits until it listens.
+    pub(crate) async fn role(&self, binaries: &Path, role: &'static str) -> Result<(Process, SocketAddr)> {
+        let address = free_address()?;
+        let mut command = self.command(binaries, role, role);
+        let variable = format!("VERBATIM_{}__LISTEN", role.to_ascii_uppercase());
+        command.env(variable, address.to_string()).stdout(Stdio::null());
+        let process = Process::spawn(role, &mut command)?;
+        wait_for(address, role).await?;
+        Ok((process, address))
+    }
+
+    /// Exchanges in the archive.
+    pub(crate) fn archived(&self) -> Result<u64> {
+        let count = self.postgres.sql(&self.database, "SELECT count(*) FROM exchange");
+        count.parse().context("a number of exchanges")
+    }
+
+    /// Waits until so many exchanges are archived, and no more.
+    pub(crate) async fn wait_archived(&self, calls: u64) -> Result<()> {
+        let began = Instant::now();
+        loop {
+            let archived = self.archived()?;
+            ensure!(archived <= calls, "{archived} exchanges are archived, {calls} calls were answered");
+            if archived == calls {
+                return Ok(());
+            }
+            ensure!(began.elapsed() < PATIENCE, "{archived} of {calls} exchanges are archived");
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    }
+
+    /// How many archived exchanges have this of their columns.
+    pub(crate) fn archived_where(&self, condition: &str) -> Result<u64> {
+        let count = self.postgres.sql(&self.database, &format!("SELECT count(*) FROM exchange WHERE {condition}"));
+        count.parse().context("a number of exchanges")
+    }
+}
