@@ -2,6 +2,7 @@
 
 import fnmatch
 import http.server
+import pathlib
 import re
 import socketserver
 import subprocess
@@ -62,14 +63,28 @@ def test_every_member_of_the_workspace_is_copied():
         assert member.split("/")[0] in sources, member
 
 
-def test_what_is_compiled_in_is_not_ignored():
+def included() -> list[pathlib.Path]:
+    """Files that the source takes in by name, tests apart."""
+    found = []
+    for source in tree.ROOT.glob("**/src/**/*.rs"):
+        if "target" not in source.relative_to(tree.ROOT).parts and source.name != "tests.rs":
+            text = source.read_text().split("#[cfg(test)]")[0]
+            names = re.findall(r'include_(?:str|bytes)!\("([^"]+)"\)', text)
+            found += [(source.parent / name).resolve() for name in names]
+    return found
+
+
+def test_what_is_compiled_in_is_sent_to_the_builder():
     """Files that code of ours embeds: SQL, assets, templates, the capture format."""
-    embedded = [*tree.ROOT.glob("web/assets/**/*"), *tree.ROOT.glob("web/templates/**/*"), *tree.ROOT.glob("proto/**/*.proto")]
-    embedded += tree.ROOT.glob("crates/*/queries/*.sql")
-    embedded += tree.ROOT.glob("crates/*/migrations/*.sql")
-    assert len(embedded) > 50
+    embedded = included()
+    assert len(embedded) > 20
+    for pattern in ("web/assets/**/*", "web/templates/**/*", "proto/**/*.proto", "crates/*/migrations/*.sql"):
+        files = list(tree.ROOT.glob(pattern))
+        assert files, pattern
+        embedded += files
     for path in embedded:
-        assert not is_ignored(str(path.relative_to(tree.ROOT))), path
+        place = path.relative_to(tree.ROOT)
+        assert not is_ignored(str(place)) and place.parts[0] in copied_from_context(), place
 
 
 def test_the_binary_that_is_built_is_the_one_that_is_copied_and_run():
