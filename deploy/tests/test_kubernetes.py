@@ -13,6 +13,17 @@ import tree
 VERSIONS = ["1.37", "1.25"]
 OVERLAYS = ["small", "scaled"]
 ROLES = {"gateway", "recorder", "indexer", "web", "migrate"}
+PORTS = {
+    4222: "nats",
+    5432: "postgres",
+    7700: "meilisearch",
+    8080: "gateway",
+    8081: "web",
+    8082: "recorder",
+    8083: "indexer",
+    8084: "gateway",
+    8222: "nats",
+}
 KUSTOMIZATIONS = tree.DEPLOY / "kubernetes"
 
 
@@ -226,40 +237,56 @@ def test_autoscalers_have_what_they_scale_to_themselves(overlay, objects):
                 assert metric["resource"]["name"] in container_of(one)["resources"]["requests"]
 
 
+def opens(objects, direction, one, port, namespace, labels) -> bool:
+    """Whether a pod's policies let it be reached from (`Ingress`), or reach (`Egress`), a pod with these labels."""
+    chosen = [
+        policy["spec"]
+        for policy in of_kind(objects, "NetworkPolicy")
+        if direction in policy["spec"]["policyTypes"] and selects(policy["spec"]["podSelector"], labels_of(one))
+    ]
+    assert chosen, f"nothing holds back {name_of(one)}"
+    for rule in (rule for spec in chosen for rule in spec.get(direction.lower(), [])):
+        if any(given["port"] == port for given in rule["ports"]):
+            for peer in rule["from" if direction == "Ingress" else "to"]:
+                where = peer.get("namespaceSelector", {"matchLabels": {"kubernetes.io/metadata.name": "verbatim"}})
+                named = selects(where, {"kubernetes.io/metadata.name": namespace})
+                if "ipBlock" not in peer and named and selects(peer.get("podSelector", {}), labels):
+                    return True
+    return False
+
+
 def allowed(objects, source, target, port) -> bool:
     """Whether policies let one pod open a connection to another."""
-
-    def ways(one, direction, peers, other):
-        chosen = [
-            policy["spec"]
-            for policy in of_kind(objects, "NetworkPolicy")
-            if direction in policy["spec"]["policyTypes"] and selects(policy["spec"]["podSelector"], labels_of(one))
-        ]
-        assert chosen, f"nothing holds back {name_of(one)}"
-        for rule in (rule for spec in chosen for rule in spec.get(direction.lower(), [])):
-            if any(given["port"] == port for given in rule["ports"]):
-                for peer in rule[peers]:
-                    # The namespace of both has no other labels than its name.
-                    named = selects(peer.get("namespaceSelector", {}), {"kubernetes.io/metadata.name": "verbatim"})
-                    if "ipBlock" not in peer and named and selects(peer.get("podSelector", {}), labels_of(other)):
-                        return True
-        return False
-
-    return ways(source, "Egress", "to", target) and ways(target, "Ingress", "from", source)
+    return opens(objects, "Egress", source, port, "verbatim", labels_of(target)) and opens(
+        objects, "Ingress", target, port, "verbatim", labels_of(source)
+    )
 
 
 def test_pods_talk_to_whom_they_need_and_to_nobody_else(overlay, objects):
-    all_ports = {4222: "nats", 5432: "postgres", 7700: "meilisearch", 8080: "gateway", 8081: "web", 8082: "recorder", 8083: "indexer", 8084: "gateway", 8222: "nats"}
     by_role = {role_of(one): one for one in workloads(objects)}
     found = {
         (source, target)
         for source in by_role
-        for port, target in all_ports.items()
+        for port, target in PORTS.items()
         if target in by_role and source != target and allowed(objects, by_role[source], by_role[target], port)
     }
     users = {"nats": {"gateway", "recorder", "web"}, "postgres": {"migrate", "recorder", "indexer", "web"}, "meilisearch": {"recorder", "indexer", "web"}}
     expected = {(user, engine) for engine, names in users.items() for user in names} if overlay == "small" else set()
     assert found == expected
+
+
+def test_others_reach_the_relay_and_the_dashboard_and_prometheus_the_metrics_too(objects):
+    by_role = {role_of(one): one for one in workloads(objects)}
+
+    def reached(namespace):
+        return {
+            port
+            for port, role in PORTS.items()
+            if role in by_role and opens(objects, "Ingress", by_role[role], port, namespace, {"app": "somebody"})
+        }
+
+    assert reached("somewhere") == {8080, 8081}
+    assert reached("monitoring") == {8080, 8081, 8082, 8083, 8084}
 
 
 def test_gateways_reach_providers_but_no_private_network(objects):

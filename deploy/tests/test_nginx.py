@@ -113,6 +113,23 @@ def test_each_chunk_passes_when_it_comes_both_ways(rig):
     assert read_until(upstream, b"\r\n\r\n").startswith(b"GET /v1/models HTTP/1.1\r\n")
 
 
+def test_a_slow_caller_holds_the_gateway_back(rig):
+    """What nginx would hold, a gateway would take for delivered."""
+    gateway, client, _ = rig
+    client.sendall(b"GET /v1/files/large HTTP/1.1\r\nHost: relay\r\nConnection: close\r\n\r\n")
+    upstream = gateway.accept()
+    read_until(upstream, b"\r\n\r\n")
+    size = 64 << 20
+    upstream.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size)
+    upstream.settimeout(1)
+    sent, chunk = 0, b"x" * (1 << 16)
+    with pytest.raises(TimeoutError):
+        while sent < size:
+            sent += upstream.send(chunk)
+    # Sockets take some megabytes.
+    assert sent < size // 2
+
+
 def test_a_tunnel_is_opened_where_it_is_asked_for(rig):
     gateway, client, _ = rig
     client.sendall(b"GET /v1/realtime HTTP/1.1\r\nHost: relay\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
