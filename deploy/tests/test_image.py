@@ -52,7 +52,16 @@ def test_what_is_copied_is_there_and_is_sent_to_the_builder():
 
 
 def test_secrets_and_data_are_not_sent_to_the_builder():
-    for path in [".env", ".git", ".git/config", "verbatim-data", "verbatim-data/secret", "target", ".venv", "verbatim.toml"]:
+    for path in [
+        ".env",
+        ".git",
+        ".git/config",
+        "verbatim-data",
+        "verbatim-data/secret",
+        "target",
+        ".venv",
+        "verbatim.toml",
+    ]:
         assert is_ignored(path), path
 
 
@@ -161,6 +170,8 @@ def test_the_default_command_needs_a_password(tmp_path):
     variables = {name: value for name, value in variables.items() if name.startswith("VERBATIM_")}
     flags = re.findall(r'"([^"]+)"', of_kind("CMD")[0])[1:]
     command = [tree.BINARY, "config", "check", *flags]
-    refused = subprocess.run(command, cwd=tmp_path, env=variables, capture_output=True, text=True, timeout=20, check=False)
+    refused = subprocess.run(
+        command, cwd=tmp_path, env=variables, capture_output=True, text=True, timeout=20, check=False
+    )
     assert refused.returncode == 64 and "VERBATIM_WEB__PASSWORD" in refused.stderr, refused.stderr
     tree.run(*command, cwd=tmp_path, environment={**variables, "VERBATIM_WEB__PASSWORD": "s3cret"})

@@ -128,7 +128,9 @@ def test_engines_run_beside_the_roles_in_the_small_one_only(overlay, objects):
 def test_every_secret_that_is_asked_for_is_in_the_example_and_none_is_left_over():
     asked = set()
     for overlay in OVERLAYS:
-        for one in workloads(list(yaml.safe_load_all(tree.run(tree.KUBECTL, "kustomize", KUSTOMIZATIONS / "overlays" / overlay)))):
+        for one in workloads(
+            list(yaml.safe_load_all(tree.run(tree.KUBECTL, "kustomize", KUSTOMIZATIONS / "overlays" / overlay)))
+        ):
             for variable in container_of(one).get("env", []):
                 if reference := variable.get("valueFrom", {}).get("secretKeyRef"):
                     asked.add((reference["name"], reference["key"]))
@@ -176,7 +178,9 @@ def test_probes_and_services_lead_somewhere(objects):
             listens = [value for name, value in environment_of(one, objects).items() if name.endswith("LISTEN")]
             assert {f"0.0.0.0:{port}" for port in ports.values()} == set(listens), name_of(one)
     for service in of_kind(objects, "Service"):
-        chosen = [one for one in workloads(objects) if selects({"matchLabels": service["spec"]["selector"]}, labels_of(one))]
+        chosen = [
+            one for one in workloads(objects) if selects({"matchLabels": service["spec"]["selector"]}, labels_of(one))
+        ]
         assert len(chosen) == 1, name_of(service)
         names = {port["name"] for port in container_of(chosen[0])["ports"]}
         assert {port["targetPort"] for port in service["spec"]["ports"]} <= names, name_of(service)
@@ -204,7 +208,9 @@ def test_every_pod_is_restricted_and_bounded(objects):
         security = container["securityContext"]
         assert security["readOnlyRootFilesystem"] and not security["allowPrivilegeEscalation"]
         assert security["capabilities"] == {"drop": ["ALL"]}
-        assert {"cpu", "memory"} <= set(container["resources"]["requests"]) and container["resources"]["limits"]["memory"]
+        assert {"cpu", "memory"} <= set(container["resources"]["requests"]) and container["resources"]["limits"][
+            "memory"
+        ]
         assert re.search(r":[\w.-]+$", container["image"]) and not container["image"].endswith(":latest")
         mounted = {mount["name"] for mount in container["volumeMounts"]}
         given = {volume["name"] for volume in pod.get("volumes", [])}
@@ -217,7 +223,9 @@ def test_a_gateway_keeps_its_spool_and_has_the_time_to_end_its_calls(objects):
     environment = environment_of(gateway, objects)
     assert gateway["kind"] == "StatefulSet"
     (claim,) = gateway["spec"]["volumeClaimTemplates"]
-    assert {"name": claim["metadata"]["name"], "mountPath": environment["VERBATIM_DATA_DIR"]} in container_of(gateway)["volumeMounts"]
+    assert {"name": claim["metadata"]["name"], "mountPath": environment["VERBATIM_DATA_DIR"]} in container_of(gateway)[
+        "volumeMounts"
+    ]
     storage = int(claim["spec"]["resources"]["requests"]["storage"].removesuffix("Gi"))
     assert int(environment["VERBATIM_GATEWAY__SPOOL__MAX_BYTES"].removesuffix("GiB")) < storage
     drain = 60 * int(environment["VERBATIM_GATEWAY__TIMEOUTS__DRAIN"].removesuffix("m"))
@@ -270,7 +278,11 @@ def test_pods_talk_to_whom_they_need_and_to_nobody_else(overlay, objects):
         for port, target in PORTS.items()
         if target in by_role and source != target and allowed(objects, by_role[source], by_role[target], port)
     }
-    users = {"nats": {"gateway", "recorder", "web"}, "postgres": {"migrate", "recorder", "indexer", "web"}, "meilisearch": {"recorder", "indexer", "web"}}
+    users = {
+        "nats": {"gateway", "recorder", "web"},
+        "postgres": {"migrate", "recorder", "indexer", "web"},
+        "meilisearch": {"recorder", "indexer", "web"},
+    }
     expected = {(user, engine) for engine, names in users.items() for user in names} if overlay == "small" else set()
     assert found == expected
 

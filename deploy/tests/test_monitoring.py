@@ -15,7 +15,9 @@ OF_SCRAPING = {"job", "instance", "pod", "namespace"}
 
 
 def rules() -> list[dict]:
-    return [rule for group in yaml.safe_load((PROMETHEUS / "alerts.yml").read_text())["groups"] for rule in group["rules"]]
+    return [
+        rule for group in yaml.safe_load((PROMETHEUS / "alerts.yml").read_text())["groups"] for rule in group["rules"]
+    ]
 
 
 def dashboard() -> dict:
@@ -62,7 +64,11 @@ def test_pods_are_found_by_ports_that_they_have():
     assert len(pairs) == 4
     for pair in pairs:
         role, port = pair.split(";")
-        pods = [one for one in yaml.safe_load_all((tree.DEPLOY / f"kubernetes/base/{role}.yaml").read_text()) if "template" in one["spec"]]
+        pods = [
+            one
+            for one in yaml.safe_load_all((tree.DEPLOY / f"kubernetes/base/{role}.yaml").read_text())
+            if "template" in one["spec"]
+        ]
         ports = pods[0]["spec"]["template"]["spec"]["containers"][0]["ports"]
         assert port in {one["name"] for one in ports}
 
@@ -70,10 +76,14 @@ def test_pods_are_found_by_ports_that_they_have():
 def test_the_stack_is_scraped_where_it_listens():
     compose = yaml.safe_load((tree.ROOT / "docker-compose.yml").read_text())["services"]
     config = yaml.safe_load((PROMETHEUS / "prometheus.yml").read_text())
-    scraped = [target for job in config["scrape_configs"] for given in job["static_configs"] for target in given["targets"]]
+    scraped = [
+        target for job in config["scrape_configs"] for given in job["static_configs"] for target in given["targets"]
+    ]
     for job in config["scrape_configs"]:
         scraped += [f"{name}:{given['port']}" for given in job.get("dns_sd_configs", []) for name in given["names"]]
-    assert {target.split(":")[0] for target in scraped} == {name for name in compose if re.match("gateway|recorder|indexer|web", name)}
+    assert {target.split(":")[0] for target in scraped} == {
+        name for name in compose if re.match("gateway|recorder|indexer|web", name)
+    }
     for target in scraped:
         name, port = target.split(":")
         listens = str(compose[name]["environment"])
@@ -90,7 +100,9 @@ def test_every_alert_is_explained():
     alerts = [rule["alert"] for rule in rules() if "alert" in rule]
     assert sorted(explained) == sorted(alerts) and len(alerts) == len(set(alerts))
     for rule in rules():
-        assert "record" in rule or (rule["labels"]["severity"] in {"critical", "warning"} and rule["annotations"]["summary"])
+        assert "record" in rule or (
+            rule["labels"]["severity"] in {"critical", "warning"} and rule["annotations"]["summary"]
+        )
 
 
 def test_the_queries_of_dashboard_and_adapter_are_valid(tmp_path):
@@ -107,7 +119,9 @@ def test_the_queries_of_dashboard_and_adapter_are_valid(tmp_path):
 def test_every_metric_that_is_asked_for_exists():
     found = metrics.in_source()
     assert len(found) > 30, "the source is not read as it should be"
-    queries = [rule["expr"] for rule in rules()] + dashboard_queries() + [adapter_query(rule) for rule in adapter_rules()]
+    queries = (
+        [rule["expr"] for rule in rules()] + dashboard_queries() + [adapter_query(rule) for rule in adapter_rules()]
+    )
     for query in queries:
         asked = metrics.asked_for(query)
         assert not metrics.unknown(query), query
@@ -116,8 +130,15 @@ def test_every_metric_that_is_asked_for_exists():
 
 
 def test_a_metric_that_does_not_exist_is_noticed():
-    assert metrics.unknown('sum(rate(verbatim_calls_total[5m])) + verbatim_made_up{job="x"} + up{job="y"}') == {"verbatim_made_up"}
-    assert metrics.labels_of('sum by (outcome, pod) (x{job=~"a", integrity="b"})') == {"outcome", "pod", "job", "integrity"}
+    assert metrics.unknown('sum(rate(verbatim_calls_total[5m])) + verbatim_made_up{job="x"} + up{job="y"}') == {
+        "verbatim_made_up"
+    }
+    assert metrics.labels_of('sum by (outcome, pod) (x{job=~"a", integrity="b"})') == {
+        "outcome",
+        "pod",
+        "job",
+        "integrity",
+    }
 
 
 def test_what_recorders_are_scaled_by_is_made_known_to_kubernetes():

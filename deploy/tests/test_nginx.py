@@ -93,11 +93,17 @@ def rig(tmp_path):
 
 def test_each_chunk_passes_when_it_comes_both_ways(rig):
     gateway, client, _ = rig
-    client.sendall(b"POST //v1//chat HTTP/1.1\r\nHost: relay.example:1\r\nx_odd: kept\r\nTransfer-Encoding: chunked\r\n\r\n3\r\none\r\n")
+    client.sendall(
+        b"POST //v1//chat HTTP/1.1\r\nHost: relay.example:1\r\nx_odd: kept\r\nTransfer-Encoding: chunked\r\n\r\n3\r\none\r\n"
+    )
     upstream = gateway.accept()
     head = read_until(upstream, b"\r\n\r\n")
     assert head.startswith(b"POST //v1//chat HTTP/1.1\r\n")
-    assert b"Host: relay.example:1\r\n" in head and b"x_odd: kept\r\n" in head and b"X-Forwarded-For: 127.0.0.1\r\n" in head
+    assert (
+        b"Host: relay.example:1\r\n" in head
+        and b"x_odd: kept\r\n" in head
+        and b"X-Forwarded-For: 127.0.0.1\r\n" in head
+    )
     assert b"\r\nConnection:" not in head
     # The rest of the request is not sent before its first chunk was seen.
     assert read_until(upstream, b"one\r\n")
@@ -159,7 +165,9 @@ def test_another_gateway_is_tried_where_one_cant_be_reached(tmp_path):
     with balanced(tmp_path, [free_port(), free_port(), alive.port]) as (port, _):
         for _ in range(4):
             with socket.create_connection(("127.0.0.1", port), WAIT_SECONDS) as client:
-                client.sendall(b"POST /v1/chat HTTP/1.1\r\nHost: relay\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}")
+                client.sendall(
+                    b"POST /v1/chat HTTP/1.1\r\nHost: relay\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}"
+                )
                 with alive.accept() as upstream:
                     read_until(upstream, b"{}")
                     upstream.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")

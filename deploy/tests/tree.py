@@ -20,7 +20,13 @@ BINARY = os.environ.get("VERBATIM_BINARY")
 def run(*command, cwd=ROOT, environment=None):
     """Runs a tool; what it says when it fails is the test's failure."""
     result = subprocess.run(
-        [str(word) for word in command], cwd=cwd, env=environment, capture_output=True, text=True, timeout=60, check=False
+        [str(word) for word in command],
+        cwd=cwd,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
     said = result.stdout + result.stderr
     assert result.returncode == 0, f"{' '.join(map(str, command))} ended with {result.returncode}:\n{said}"
