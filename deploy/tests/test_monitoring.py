@@ -95,6 +95,17 @@ def test_the_alerts_are_valid_and_tell_what_they_say():
     tree.run(tree.PROMTOOL, "test", "rules", "alerts.test.yml", cwd=PROMETHEUS)
 
 
+def test_every_alert_is_tried_where_it_must_be_heard_and_where_not():
+    tests = yaml.safe_load((PROMETHEUS / "alerts.test.yml").read_text())["tests"]
+    tried = [one for test in tests for one in test.get("alert_rule_test", [])]
+    heard = {one["alertname"] for one in tried if one.get("exp_alerts")}
+    silent = {one["alertname"] for one in tried if not one.get("exp_alerts")}
+    alerts = {rule["alert"] for rule in rules() if "alert" in rule}
+    assert heard == alerts
+    # Of one that is not up another, of somebody else's, is not told.
+    assert silent == alerts - {"VerbatimDown"}
+
+
 def test_every_alert_is_explained():
     explained = re.findall(r"^### (Verbatim\w+)$", (tree.ROOT / "docs/operations.md").read_text(), re.MULTILINE)
     alerts = [rule["alert"] for rule in rules() if "alert" in rule]
