@@ -33,6 +33,11 @@ def services(tmp_path_factory):
     return yaml.safe_load(config(tmp_path_factory.mktemp("compose"), SECRETS))["services"]
 
 
+def mib(text) -> int:
+    number, unit = re.match(r"(\d+)(M|G)", text).groups()
+    return int(number) * (1024 if unit == "G" else 1)
+
+
 def of_profile(services, profile):
     return {name for name, service in services.items() if profile in service.get("profiles", [])}
 
@@ -111,6 +116,12 @@ def test_each_runs_bounded_checked_and_again(services):
             assert name == "single" or service["healthcheck"]["test"], name
 
 
+def test_who_holds_bodies_in_memory_has_room_for_several_of_the_longest(services):
+    longest = services["gateway"]["environment"]["VERBATIM_GATEWAY__MAX_RECORDED_BODY_BYTES"]
+    for name in ("recorder", "recorder-2", "web", "single"):
+        assert 6 * mib(longest) < mib(services[name]["deploy"]["resources"]["limits"]["memory"]), name
+
+
 def test_what_is_ours_can_write_nothing_but_its_data(services):
     for name, service in services.items():
         if service["image"] == "verbatim:local":
@@ -134,10 +145,6 @@ def test_engines_are_reached_by_the_roles_alone(services):
 
 
 def test_nats_gives_memory_back_before_its_limit(services):
-    def mib(text):
-        number, unit = re.match(r"(\d+)(M|G)", text).groups()
-        return int(number) * (1024 if unit == "G" else 1)
-
     nats = services["nats"]
     assert mib(nats["environment"]["GOMEMLIMIT"]) < 0.9 * mib(nats["deploy"]["resources"]["limits"]["memory"])
 

@@ -233,6 +233,17 @@ def test_a_gateway_keeps_its_spool_and_has_the_time_to_end_its_calls(objects):
     assert drain + pause + 30 < pod_of(gateway)["spec"]["terminationGracePeriodSeconds"]
 
 
+def test_who_holds_bodies_in_memory_has_room_for_several_of_the_longest(objects):
+    def mib(text):
+        number, unit = re.match(r"(\d+)(M|G)i", text).groups()
+        return int(number) * (1024 if unit == "G" else 1)
+
+    for one in workloads(objects):
+        if role_of(one) in {"recorder", "web"}:
+            longest = environment_of(one, objects)["VERBATIM_GATEWAY__MAX_RECORDED_BODY_BYTES"]
+            assert 6 * mib(longest) < mib(container_of(one)["resources"]["limits"]["memory"]), name_of(one)
+
+
 def test_autoscalers_have_what_they_scale_to_themselves(overlay, objects):
     scalers = of_kind(objects, "HorizontalPodAutoscaler")
     assert len(scalers) == (2 if overlay == "scaled" else 0)
