@@ -29,6 +29,5 @@ pub use config::{
     BaseUrl, BaseUrlError, Builtin, CaptureMode, ConfigError, Cors, GatewayConfig, Provider, QueueLimits,
     Redaction, Secret, SpoolLimits, Timeouts, builtin_provider, builtin_providers,
 };
-pub use gateway::{Gateway, GatewayError, Ports, run};
+pub use gateway::{Gateway, GatewayError, Ports};
 pub use health::{GatewayHealth, HealthHandle};
-pub use redact::credential_hash;

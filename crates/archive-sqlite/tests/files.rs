@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rusqlite::Connection;
-use verbatim_archive_sqlite::{ArchiveOptions, SqliteArchive};
+use verbatim_archive_sqlite::SqliteArchive;
 use verbatim_core::model::{ExchangeId, ExchangeRecord, Leg};
 use verbatim_core::ports::{
     Archive, Clock, Commit, Committed, ListRequest, PortError, Retention, SystemClock,
@@ -18,7 +18,7 @@ use verbatim_testkit::traffic::{Words, conversation};
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 fn open(directory: &Path) -> Result<SqliteArchive, PortError> {
-    SqliteArchive::open(directory, Arc::new(SystemClock), &ArchiveOptions::default())
+    SqliteArchive::open(directory, Arc::new(SystemClock))
 }
 
 async fn commit(archive: &SqliteArchive, records: &[ExchangeRecord]) -> Vec<Committed> {
