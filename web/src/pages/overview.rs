@@ -142,7 +142,7 @@ struct FiguresPart {
     s: Result<Summary, String>,
 }
 
-/// The page. With `page` or `search`, which earlier tools linked to, it leads to the list.
+/// The page. With `page` or `search`, as the flat API has them, it leads to the list.
 pub(super) async fn page(
     State(app): State<Shared>,
     Query(wanted): Query<Wanted>,
