@@ -22,8 +22,8 @@ pub(crate) async fn run(config: RecorderConfig, ports: Ports, token: Cancellatio
 
 async fn enforce(config: &RecorderConfig, ports: &Ports) -> PortResult<()> {
     let erased = ports.archive.enforce(config.retention, ports.clock.now()).await?;
-    if let (Some(below), Some(index)) = (erased.below, &ports.index) {
-        index.forget(below).await?;
+    if let (Some(up_to), Some(index)) = (erased.up_to, &ports.index) {
+        index.forget(up_to).await?;
     }
     if erased.exchanges > 0 || erased.bodies > 0 {
         tracing::info!(

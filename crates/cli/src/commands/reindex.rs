@@ -37,7 +37,7 @@ pub(super) fn run(setting: &Setting) -> Result<ExitCode> {
             archive: archive.clone(),
             index: index.clone(),
             committed: Arc::default(),
-            turn: verbatim_search_indexer::Turn::default(),
+            outbox_lock: verbatim_search_indexer::OutboxLock::default(),
         };
         let bar = bar()?;
         let token = CancellationToken::new();

@@ -8,7 +8,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use verbatim_archive_sqlite::SqliteArchive;
 use verbatim_core::ports::Pace;
-use verbatim_search_indexer::{IndexerConfig, IndexerError, Ports, Progress, Turn};
+use verbatim_search_indexer::{IndexerConfig, IndexerError, OutboxLock, Ports, Progress};
 use verbatim_search_sqlite::SqliteSearch;
 use verbatim_telemetry::Metrics;
 
@@ -25,7 +25,7 @@ pub(super) async fn index_all(
 ) -> Result<()> {
     let anew = index.needs_rebuild().await;
     let config = IndexerConfig::default();
-    let ports = Ports { archive, index, committed, pace, turn: Turn::default() };
+    let ports = Ports { archive, index, committed, pace, outbox_lock: OutboxLock::default() };
     if anew {
         match verbatim_search_indexer::rebuild(&config, &ports, &token, |_| {}).await {
             Ok(Progress { done: 0, .. }) => {}

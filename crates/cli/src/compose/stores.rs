@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use tokio::runtime::Handle;
-use verbatim_archive_sqlite::{ArchiveOptions, SqliteArchive};
+use verbatim_archive_sqlite::SqliteArchive;
 use verbatim_core::ports::SystemClock;
 use verbatim_log_sqlite::SqliteLog;
 use verbatim_search_sqlite::SqliteSearch;
@@ -57,8 +57,7 @@ fn spool_config(
 
 /// Opens the archive. Blocks its thread; those that write for it inherit that one's priority.
 pub(crate) fn archive(directory: &DataDir) -> Result<Arc<SqliteArchive>> {
-    let archive =
-        SqliteArchive::open(&directory.archive(), Arc::new(SystemClock), &ArchiveOptions::default());
+    let archive = SqliteArchive::open(&directory.archive(), Arc::new(SystemClock));
     Ok(Arc::new(archive.context("archive")?))
 }
 
@@ -66,9 +65,7 @@ pub(crate) fn archive(directory: &DataDir) -> Result<Arc<SqliteArchive>> {
 pub(crate) fn index(directory: &DataDir) -> Result<Arc<SqliteSearch>> {
     let directory = directory.index();
     std::fs::create_dir_all(&directory).with_context(|| format!("could not make {}", directory.display()))?;
-    let path = directory.join("search.db");
-    let config = verbatim_search_sqlite::Config { path, writer: verbatim_sqlite::WriterOptions::default() };
-    Ok(Arc::new(SqliteSearch::open(config).context("search index")?))
+    Ok(Arc::new(SqliteSearch::open(directory.join("search.db")).context("search index")?))
 }
 
 #[cfg(test)]
