@@ -114,7 +114,7 @@ impl Facts<'_> {
         let trailers = self.assembled.trailers.clone();
         ExchangeHeads {
             request: MessageHead {
-                version: self.start.version.clone(),
+                version: v1::read_ascii(&self.start.version),
                 headers: v1::read_headers(self.start.headers.clone()),
                 ..MessageHead::default()
             },

@@ -12,6 +12,7 @@ use verbatim_proto::decode;
 
 use crate::collect::Collected;
 use crate::dead_letters::set_aside;
+use crate::outage::Outage;
 use crate::sources::splice;
 use crate::{Ports, RecorderConfig, record};
 
@@ -42,12 +43,14 @@ struct Memory {
 }
 
 pub(crate) async fn run(config: RecorderConfig, ports: Ports, token: CancellationToken) -> PortResult<()> {
-    let mut memory = Memory::default();
+    let (mut memory, mut outage) = (Memory::default(), Outage::of("look after open exchanges"));
     while !token.is_cancelled() {
         match look(&config, &ports, &mut memory).await {
-            Ok(()) => {}
+            Ok(()) => {
+                outage.over();
+            }
             Err(error) if error.is_transient() => {
-                tracing::warn!(%error, "can't look after open exchanges now");
+                outage.failed(&error);
             }
             Err(error) => return Err(error),
         }

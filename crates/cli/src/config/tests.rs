@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use super::settings::CaptureSetting;
 use super::*;
 
+mod engines;
+
 fn environment(variables: &[(&str, &str)]) -> BTreeMap<String, String> {
     variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
 }
@@ -185,9 +187,9 @@ fn an_unknown_key_is_refused_with_the_one_that_was_meant() {
             "log.zzz (verbatim.toml:2): there is no such setting; expected one of level, format",
         ),
         (
-            "[nats]\nurl = 'nats://x'",
+            "[nats]\nurls = 'nats://x'",
             &[],
-            "nats (verbatim.toml:1): there is no such setting; everything is kept in SQLite",
+            "nats.urls (verbatim.toml:2): there is no such setting; did you mean url?",
         ),
         (
             "[[routes]]\nmatch = {}",
@@ -214,11 +216,23 @@ fn no_secret_is_ever_shown() {
         refusal(&format!("{provider}api_key = 'sk-hunter2'"), &[]),
         refusal(&format!("{provider}headers = {{ 'x y' = 'hunter2' }}"), &[]),
         refusal(&format!("{provider}headers = {{ x = ['hunter2'] }}"), &[]),
+        refusal("[nats]\nurl = 'http://ann:hunter2@host'", &[]),
+        refusal("[nats]\nurl = ['hunter2@host']", &[]),
+        refusal("[nats]\nurl = 'nats://ann:hunter2@host'\ntoken = 'hunter2'", &[]),
+        refusal("[nats]\nurl = 'nats://host'\nnkey = 'hunter2'\ntoken = 'hunter2'", &[]),
+        refusal("[postgres]\nurl = 'postgres://ann:hunter2@host:port/x'", &[]),
+        refusal("[postgres]\nurl = 'password=hunter2'", &[]),
+        refusal("[meilisearch]\nurl = 'http://ann:hunter2@host'", &[]),
+        refusal("[meilisearch]\napi_key = ['hunter2']", &[]),
+        refusal("secret = 'hunter2'", &[]),
+        refusal("", &[("VERBATIM_SECRET", "hunter2")]),
     ];
     for message in refusals {
         assert!(!message.contains("hunter2"), "{message}");
     }
-    let file = format!("web.password = 'hunter2'\n{provider}headers = {{ x = 'hunter2' }}");
+    let engines = "nats.url = 'nats://ann:hunter2@host'\npostgres.url = 'postgres://ann:hunter2@host/x'\n\
+                   meilisearch.api_key = 'hunter2'\nsecret = 'hunter2hunter2hunter2hunter2hunter2'\n";
+    let file = format!("web.password = 'hunter2'\n{engines}{provider}headers = {{ x = 'hunter2' }}");
     let config = read(&file, &[], &[]).unwrap();
     let entries = format!("{:?}", config.entries());
     assert!(!entries.contains("hunter2") && entries.contains(Secret::MASK), "{entries}");

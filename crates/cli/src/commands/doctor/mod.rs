@@ -1,6 +1,7 @@
 //! `doctor`: looks at everything that usually goes wrong, and says what to do.
 
 mod call;
+mod engines;
 mod machine;
 mod providers;
 mod records;
@@ -14,6 +15,7 @@ use anyhow::Result;
 use super::Setting;
 use crate::client::Client;
 use crate::terminal;
+use engines::Engines;
 
 /// How long anything that is asked may take to answer.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -75,12 +77,16 @@ pub(super) fn run(setting: &Setting, call: bool) -> Result<ExitCode> {
         let instance = machine::running(&client, &setting.data_dir()).await;
         tell(match &instance {
             Some(instance) => vec![machine::described(instance)],
+            None if setting.config.settings.nats.url.is_some() => engines::roles(&client, setting).await,
             None => machine::ports(setting),
         });
+        let (engines, looked) = Engines::look(setting).await?;
+        tell(looked);
         tell(match instance.as_ref().and_then(|instance| instance.web.as_deref()) {
             Some(web) => records::of_running(&client, web).await,
-            None => records::at_rest(setting).await,
+            None => records::at_rest(setting, &engines).await,
         });
+        engines.close().await;
         tell(providers::reachable(&client, setting).await?);
         if call {
             tell(vec![call::through_relay(&client, setting, instance.as_ref()).await?]);
