@@ -11,6 +11,7 @@ mod assemble;
 mod collect;
 mod config;
 mod consume;
+mod dead_letters;
 mod janitor;
 mod outage;
 mod price;

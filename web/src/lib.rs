@@ -1,4 +1,5 @@
-//! The web role: the REST API under `/api/v1`, the routes that earlier tools documented, and the dashboard.
+//! The web role: the REST API under `/api/v1`, a second, flat API with numbered pages for scripts that want no cursors,
+//! and the dashboard.
 //!
 //! It reads; what is recorded and how it is stored it must not know. It asks the ports of `core`, and learns what
 //! bytes mean from `dialects`.

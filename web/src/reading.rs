@@ -1,13 +1,12 @@
 //! Fetches the bytes of an exchange and lets `dialects` say what they mean.
 
 use bytes::Bytes;
-use verbatim_core::model::{
-    Exchange, ExchangeHeads, ExchangeId, Headers, Integrity, Leg, LegBody, Outcome, RecordMode,
-};
+use verbatim_core::model::{Exchange, ExchangeHeads, ExchangeId, Headers, Leg, LegBody, RecordMode};
 use verbatim_core::ports::PortResult;
 use verbatim_dialects::decode::{self, Limit};
 use verbatim_dialects::{ExchangeView, Reading};
 
+use crate::error::ApiError;
 use crate::state::App;
 
 /// The stored legs of one exchange.
@@ -50,16 +49,9 @@ pub(crate) struct Loaded {
     pub(crate) reading: Reading,
 }
 
-static NO_HEADERS: Headers = Headers(Vec::new());
-
-/// Headers of the answer; none where there was no answer.
-pub(crate) fn response_headers(heads: &ExchangeHeads) -> &Headers {
-    heads.response.as_ref().map_or(&NO_HEADERS, |head| &head.headers)
-}
-
 /// The headers that go with a leg.
 pub(crate) fn headers_of(heads: &ExchangeHeads, leg: Leg) -> &Headers {
-    if leg.is_request() { &heads.request.headers } else { response_headers(heads) }
+    if leg.is_request() { &heads.request.headers } else { heads.response_headers() }
 }
 
 /// Reads the stored legs. One that is damaged is told, and the others are still read.
@@ -78,19 +70,7 @@ pub(crate) async fn bodies(app: &App, id: ExchangeId) -> PortResult<Bodies> {
 
 /// What the bytes say.
 pub(crate) fn read(exchange: &Exchange, heads: &ExchangeHeads, bodies: &Bodies) -> Reading {
-    verbatim_dialects::read(&ExchangeView {
-        provider_dialect: exchange.provider_dialect,
-        dialect: exchange.dialect,
-        method: &exchange.method,
-        path: &exchange.path,
-        request_headers: &heads.request.headers,
-        request_body: &bodies.request(),
-        status: exchange.status,
-        response_headers: response_headers(heads),
-        response_body: &bodies.response(),
-        response_complete: exchange.integrity == Integrity::Whole
-            && matches!(exchange.outcome, Outcome::Completed | Outcome::UpstreamError),
-    })
+    verbatim_dialects::read(&ExchangeView::of(exchange, heads, &bodies.legs))
 }
 
 /// A body with its content encoding undone; as it is where it can't be.
@@ -102,6 +82,26 @@ pub(crate) fn plain(headers: &Headers, body: Bytes) -> Bytes {
         },
         Err(_) => body,
     }
+}
+
+/// An exchange with its heads.
+///
+/// # Errors
+/// [`ApiError::NotFound`] where it is not archived.
+pub(crate) async fn found(app: &App, id: ExchangeId) -> Result<(Exchange, ExchangeHeads), ApiError> {
+    app.ports.archive.get(id).await?.ok_or_else(|| absent(id))
+}
+
+/// Fetches and reads an exchange that is asked for.
+///
+/// # Errors
+/// [`ApiError::NotFound`] where it is not archived.
+pub(crate) async fn load_found(app: &App, id: ExchangeId) -> Result<Loaded, ApiError> {
+    load(app, id).await?.ok_or_else(|| absent(id))
+}
+
+fn absent(id: ExchangeId) -> ApiError {
+    ApiError::NotFound(format!("no exchange {id} is archived"))
 }
 
 /// Fetches and reads one exchange; `None` if there is none.

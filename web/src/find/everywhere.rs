@@ -114,7 +114,7 @@ fn search(
     let reading = reading::read(exchange, heads, bodies);
     let texts = [
         ("request", reading::plain(&heads.request.headers, bodies.request())),
-        ("response", reading::plain(reading::response_headers(heads), bodies.response())),
+        ("response", reading::plain(heads.response_headers(), bodies.response())),
         ("answered", verbatim_dialects::text::answered(&reading).into_bytes().into()),
     ];
     let lowered: Vec<Vec<u8>> = texts.iter().map(|(_, text)| lowercase(text)).collect();

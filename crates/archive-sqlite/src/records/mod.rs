@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use rusqlite::{Connection, OptionalExtension};
 use verbatim_core::model::{Exchange, ExchangeId, Rank};
 use verbatim_core::ports::{ArchiveHealth, PortResult};
-use verbatim_sqlite::{Doing, Options, Readers, Writer, WriterOptions, migrate, open};
+use verbatim_sqlite::{Doing, Options, Readers, Writer, migrate, open};
 
 pub(crate) use columns::Table;
 pub(crate) use store::{Row, store};
@@ -70,7 +70,7 @@ impl Numbers {
 }
 
 impl Records {
-    pub(crate) fn open(directory: &Path, options: &Options, writer: &WriterOptions) -> PortResult<Self> {
+    pub(crate) fn open(directory: &Path, options: &Options) -> PortResult<Self> {
         let path = directory.join(FILE);
         let is_new = !path.exists();
         let mut connection = open(&path, options)?;
@@ -80,7 +80,7 @@ impl Records {
         }
         let numbers = Numbers::of(&connection).doing("read the next free numbers")?.into();
         Ok(Self {
-            writer: Writer::start("archive-records", connection, writer)?,
+            writer: Writer::start("archive-records", connection)?,
             readers: Readers::new(&path, options, READERS),
             path,
             numbers,
@@ -156,7 +156,7 @@ mod tests {
     fn looking_up_many_plans_once() {
         let directory = tempfile::tempdir().unwrap();
         let options = Options::default();
-        let records = Records::open(directory.path(), &options, &WriterOptions::default()).unwrap();
+        let records = Records::open(directory.path(), &options).unwrap();
         let planned_again = records.readers.run_blocking(|connection| {
             for _ in 0..10 {
                 find(connection, ExchangeId::mint())?;

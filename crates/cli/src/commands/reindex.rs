@@ -66,7 +66,7 @@ async fn index(records: &Records, signals: &mut Signals) -> Result<u64> {
         archive: records.archive.clone(),
         index,
         committed: Arc::default(),
-        turn: verbatim_search_indexer::Turn::default(),
+        outbox_lock: verbatim_search_indexer::OutboxLock::default(),
     };
     let bar = bar()?;
     let token = CancellationToken::new();

@@ -23,7 +23,7 @@ use crate::view::spot::WrongQuery;
 
 /// Rows of one page.
 const PAGE: usize = 60;
-/// Rows of one page where pages are numbered: what earlier tools had.
+/// Rows of one page where pages are numbered, as in the flat API.
 const NUMBERED: u64 = 20;
 
 #[derive(Debug, Default, Deserialize)]
