@@ -51,9 +51,9 @@ pub struct OutboxLock(Arc<Mutex<()>>);
 #[derive(Debug, thiserror::Error)]
 pub enum IndexerError {
     /// A port failed in a way that waiting does not mend.
-    #[error("indexer: {0}")]
+    #[error(transparent)]
     Port(#[from] PortError),
     /// It was told to stop before it was done.
-    #[error("indexer: stopped before it was done")]
+    #[error("stopped before it was done")]
     Stopped,
 }
