@@ -336,8 +336,8 @@ pub(super) async fn get_conversation(
     Path(id): Path<String>,
 ) -> Result<Response, ApiError> {
     let id = id.parse()?;
-    let loaded = reading::load(&app, id)
+    let loaded = reading::load(&app.stores, id)
         .await?
         .ok_or_else(|| ApiError::NotFound(format!("no exchange {id} is archived")))?;
-    heavy(&app, move || Json(ConversationBody::from(loaded.reading)).into_response()).await
+    heavy(&app.stores, move || Json(ConversationBody::from(loaded.reading)).into_response()).await
 }

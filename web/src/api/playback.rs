@@ -34,8 +34,8 @@ pub(super) async fn get_playback(
     if exchange.record != RecordMode::Full {
         return Ok(Json(Playback::default()));
     }
-    let permit = app.readings.acquire().await;
-    let bodies = reading::bodies(&app, id).await?;
+    let permit = app.stores.readings.acquire().await;
+    let bodies = reading::bodies(&app.stores, id).await?;
     let played = tokio::task::spawn_blocking(move || play(&exchange, &heads, &bodies)).await;
     drop(permit);
     played.map(Json).map_err(|error| ApiError::Internal(format!("the answer could not be read: {error}")))

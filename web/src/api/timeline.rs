@@ -68,7 +68,7 @@ pub(super) async fn get_timeline(
         .get(id)
         .await?
         .ok_or_else(|| ApiError::NotFound(format!("no exchange {id} is archived")))?;
-    let bodies = reading::bodies(&app, id).await?;
+    let bodies = reading::bodies(&app.stores, id).await?;
     let legs = bodies
         .stored()
         .map(|body| {

@@ -147,14 +147,14 @@ async fn page(app: &App, params: PageParams) -> Result<RequestPage, ApiError> {
     let page = decimal("page", params.page.as_deref(), 1, 1_000_000).map_err(ApiError::Invalid)?;
     let search = params.search.unwrap_or_default();
     let limit = usize::try_from(PAGE).unwrap_or(20);
-    let mut ask = Ask::parse(app, &search, limit).unwrap_or_else(|_| {
+    let mut ask = Ask::parse(&app.stores, &search, limit).unwrap_or_else(|_| {
         // These tools looked for plain text: what is no query is that.
         let text = vec![TextTerm { text: search.trim().to_owned(), phrase: true, excluded: false }];
         Ask { query: Asked { text, ..Asked::default() }, limit, ..Ask::default() }
     });
     ask.skip = (page - 1) * PAGE;
     ask.count = true;
-    let found = find(app, ask).await?;
+    let found = find(&app.stores, ask).await?;
     let seen = (page - 1) * PAGE + found.items.len() as u64 + u64::from(found.next.is_some());
     Ok(RequestPage {
         total_count: found.total.unwrap_or(seen),
@@ -166,10 +166,10 @@ async fn page(app: &App, params: PageParams) -> Result<RequestPage, ApiError> {
 
 async fn detail(app: &App, id: &str) -> Result<RequestDetail, ApiError> {
     let id = id.parse()?;
-    let loaded = reading::load(app, id).await?;
+    let loaded = reading::load(&app.stores, id).await?;
     let Loaded { exchange, heads, bodies, .. } =
         loaded.ok_or_else(|| ApiError::NotFound(format!("no exchange {id} is archived")))?;
-    heavy(app, move || {
+    heavy(&app.stores, move || {
         let text = |bytes: bytes::Bytes| String::from_utf8_lossy(&bytes).into_owned();
         RequestDetail {
             id: exchange.id.to_string(),

@@ -53,7 +53,9 @@ struct PicturePart {
 
 async fn load(app: &Shared, id: &str) -> Result<Loaded, ApiError> {
     let id: ExchangeId = id.parse()?;
-    reading::load(app, id).await?.ok_or_else(|| ApiError::NotFound(format!("no exchange {id} is archived")))
+    reading::load(&app.stores, id)
+        .await?
+        .ok_or_else(|| ApiError::NotFound(format!("no exchange {id} is archived")))
 }
 
 fn place(wanted: &Wanted) -> Result<Place, ApiError> {
@@ -70,7 +72,7 @@ pub(super) async fn messages(
 ) -> Result<Response, ApiError> {
     let c = Chrome::new(&app, &headers, &uri, "exchanges");
     let loaded = load(&app, &id).await?;
-    let made = heavy(&app, move || {
+    let made = heavy(&app.stores, move || {
         let conversation = Conversation::new(&loaded.reading, loaded.exchange.id, c.t);
         let shown = conversation.earlier(wanted.from.unwrap_or(0)..wanted.to.unwrap_or(usize::MAX));
         html(&MessagesPart { c, id: loaded.exchange.id.to_string(), shown })
@@ -89,7 +91,7 @@ pub(super) async fn text(
     let c = Chrome::new(&app, &headers, &uri, "exchanges");
     let place = place(&wanted)?;
     let loaded = load(&app, &id).await?;
-    let made = heavy(&app, move || {
+    let made = heavy(&app.stores, move || {
         let words = words_at(&loaded.reading, &place)
             .ok_or_else(|| ApiError::NotFound(format!("no text stands at {place}")))?;
         let from = floor(&words, wanted.from.unwrap_or(0));
@@ -114,7 +116,7 @@ pub(super) async fn picture(
     let c = Chrome::new(&app, &headers, &uri, "exchanges");
     let place = place(&wanted)?;
     let loaded = load(&app, &id).await?;
-    let made = heavy(&app, move || {
+    let made = heavy(&app.stores, move || {
         let source = match place.find(&loaded.reading) {
             Some(Part::Image(media) | Part::File(media)) => crate::view::conversation::data_url(media),
             _ => None,
@@ -141,7 +143,7 @@ pub(super) async fn leg(
     let absent = || ApiError::NotFound(format!("{leg} of {id} is not stored"));
     let (_, heads) = app.ports.archive.get(id).await?.ok_or_else(absent)?;
     let body = app.ports.archive.body(id, leg).await?.ok_or_else(absent)?;
-    let made = heavy(&app, move || {
+    let made = heavy(&app.stores, move || {
         let bytes = plain(headers_of(&heads, leg), body.bytes.clone());
         piece(id, &body, &bytes, wanted.from.unwrap_or(0))
     });
