@@ -23,8 +23,7 @@ async fn json_lines_hold_everything_a_query_matches() {
     }
     site.add(chat("other", "ok").with(|exchange| exchange.provider = "other".to_owned()));
     let text = site.page("/api/v1/export?q=provider%3Aopenai").await;
-    let lines: Vec<Value> =
-        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(lines.len(), 450);
     assert_eq!(lines[0]["asked_preview"], "number 449");
     let text = site.page("/api/v1/export?q=provider%3Aother&include=conversation").await;

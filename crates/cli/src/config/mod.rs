@@ -8,6 +8,7 @@ pub(crate) mod environment;
 mod file;
 mod invalid;
 mod layers;
+mod postgres;
 mod problem;
 mod read;
 mod roles;

@@ -25,6 +25,7 @@ pub(crate) struct Settings {
     pub(crate) web: WebSettings,
     pub(crate) capture_log: CaptureLogSettings,
     pub(crate) recorder: RecorderSettings,
+    pub(crate) postgres: PostgresSettings,
     pub(crate) retention: RetentionSettings,
     pub(crate) redaction: RedactionSettings,
     pub(crate) log: LogSettings,
@@ -41,12 +42,21 @@ impl Default for Settings {
             web: WebSettings::default(),
             capture_log: CaptureLogSettings::default(),
             recorder: RecorderSettings::default(),
+            postgres: PostgresSettings::default(),
             retention: RetentionSettings::default(),
             redaction: RedactionSettings::default(),
             log: LogSettings::default(),
             providers: Vec::new(),
         }
     }
+}
+
+/// The archive on PostgreSQL.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct PostgresSettings {
+    /// Where it is; may hold a password.
+    pub(crate) url: Option<Secret>,
 }
 
 /// Whether a call ever waits for its recording.
