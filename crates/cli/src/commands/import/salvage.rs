@@ -42,7 +42,7 @@ async fn with_bodies_checked(archive: &dyn Archive, mut record: ExchangeRecord) 
     for leg in missing {
         match archive.body(id, leg).await {
             // Retention deletes all bodies of a record together.
-            Ok(None) => return Ok(Salvaged::Whole(record)),
+            Ok(None) => break,
             Ok(Some(_)) => {
                 let why = format!("the {leg} body of exchange {id} can be read only now and then: try again");
                 return Err(PortError::Transient(why));
