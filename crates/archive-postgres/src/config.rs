@@ -43,6 +43,14 @@ impl PostgresConfig {
         }
     }
 
+    /// Whether the URL can be used; opens nothing.
+    ///
+    /// # Errors
+    /// Permanent where it can't; the message does not repeat it.
+    pub fn validate(&self) -> PortResult<()> {
+        self.parsed().map(drop)
+    }
+
     /// The parsed URL.
     ///
     /// # Errors

@@ -20,6 +20,7 @@ mod read;
 mod records;
 mod retention;
 mod schema;
+mod server;
 mod stats;
 mod tls;
 mod tombstone;
@@ -54,6 +55,7 @@ use records::{find, open_exchanges, outbox, totals};
 
 pub use config::{PostgresConfig, TlsConfig, TlsMode};
 pub use schema::{Migrated, migrate};
+pub use server::Server;
 
 /// Bodies are read side by side by so many.
 const BODY_READS: usize = 4;

@@ -78,7 +78,17 @@ impl Common {
 pub(crate) enum Command {
     /// Relay, record, index and show, in one process (the default)
     Up,
-    /// The same with a built-in provider and sample traffic: no API key, no network
+    /// Relay only: captured calls go to NATS
+    Gateway,
+    /// Turn captured calls on NATS into records in PostgreSQL
+    Recorder,
+    /// Keep word search in Meilisearch up with the records in PostgreSQL
+    Indexer,
+    /// API and dashboard only, over PostgreSQL
+    Web,
+    /// Bring the schema of the archive in PostgreSQL up to date
+    Migrate,
+    /// Everything in one process with a built-in provider and sample traffic: no API key, no network
     ///
     /// Without --data-dir, the data lies in a temporary directory and goes with the process.
     Demo,

@@ -2,43 +2,56 @@
 
 use std::fmt::Write;
 
-use crate::config::{Config, LogFormatSetting};
-use crate::data_dir::{DataDir, Instance};
+use crate::compose::Service;
+use crate::config::{Config, LogFormatSetting, Settings};
 use crate::terminal;
 
 /// Says where things are: in a few lines for people, or in one for collectors.
-pub(crate) fn show(config: &Config, directory: &DataDir, instance: &Instance) {
+pub(crate) fn show(config: &Config, service: &Service) {
     match config.settings.log.format {
-        LogFormatSetting::Text => terminal::out(text(config, directory, instance)),
+        LogFormatSetting::Text => terminal::out(text(config, service)),
         LogFormatSetting::Json => tracing::info!(
-            relay = instance.gateway,
-            dashboard = instance.web,
-            data = %directory.root().display(),
+            relay = relay(service),
+            dashboard = service.instance.web,
+            health = service.probes,
+            data = data(service),
             "ready"
         ),
     }
 }
 
-fn text(config: &Config, directory: &DataDir, instance: &Instance) -> String {
-    let Instance { gateway, web, version, .. } = instance;
+fn relay(service: &Service) -> Option<&str> {
+    Some(service.instance.gateway.as_str()).filter(|relay| !relay.is_empty())
+}
+
+fn data(service: &Service) -> Option<String> {
+    service.held.as_ref().map(|held| held.directory.root().display().to_string())
+}
+
+fn text(config: &Config, service: &Service) -> String {
     let mut text = String::new();
-    let mut row = |name: &str, value: &str| {
-        // Writing to a string can't fail.
-        let _ = writeln!(text, "  {name:<10} {value}");
+    let mut row = |name: &str, value: Option<&str>| {
+        if let Some(value) = value {
+            // Writing to a string can't fail.
+            let _ = writeln!(text, "  {name:<10} {value}");
+        }
     };
-    row("relay", gateway);
-    if let Some(web) = web {
-        row("dashboard", web);
+    row("relay", relay(service));
+    row("dashboard", service.instance.web.as_deref());
+    row("health", service.probes.as_deref());
+    row("calls to", relay(service).map(|_| upstream(config)).as_deref());
+    row("engines", engines(&config.settings).as_deref());
+    row("data", data(service).as_deref());
+    row("settings", config.file.as_ref().map(|file| file.display().to_string()).as_deref());
+    let mut hints = String::new();
+    if let Some(relay) = relay(service) {
+        let _ = writeln!(hints, "\n  Point a client at it:  export OPENAI_BASE_URL={relay}/v1");
+        // It shows what the program did.
+        if service.instance.web.is_some() {
+            let _ = writeln!(hints, "  Or run a program:      verbatim run -- python app.py");
+        }
     }
-    row("calls to", &upstream(config));
-    row("data", &directory.root().display().to_string());
-    if let Some(file) = &config.file {
-        row("settings", &file.display().to_string());
-    }
-    format!(
-        "\nVerbatim {version}\n\n{text}\n  Point a client at it:  export OPENAI_BASE_URL={gateway}/v1\n  Or run a program:      \
-         verbatim run -- python app.py\n"
-    )
+    format!("\nVerbatim {}\n\n{text}{hints}", service.instance.version)
 }
 
 fn upstream(config: &Config) -> String {
@@ -46,4 +59,11 @@ fn upstream(config: &Config) -> String {
         Some(upstream) => upstream.to_string(),
         None => format!("{}, unless their path says otherwise", config.settings.default_provider),
     }
+}
+
+/// The engines that are configured, without their secrets.
+fn engines(settings: &Settings) -> Option<String> {
+    let urls = [&settings.nats.url, &settings.postgres.url, &settings.meilisearch.url];
+    let urls: Vec<String> = urls.into_iter().flatten().map(ToString::to_string).collect();
+    (!urls.is_empty()).then(|| urls.join(", "))
 }

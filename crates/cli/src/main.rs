@@ -15,6 +15,7 @@ mod roles;
 mod runtimes;
 mod signals;
 mod terminal;
+mod waits;
 
 use std::process::ExitCode;
 

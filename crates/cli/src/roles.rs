@@ -13,6 +13,8 @@ pub(crate) struct Roles {
     running: JoinSet<Result<()>>,
     names: HashMap<Id, &'static str>,
     order: Vec<(&'static str, CancellationToken)>,
+    /// What they rest on, which ends after them.
+    beneath: Vec<(&'static str, CancellationToken)>,
 }
 
 impl Roles {
@@ -25,7 +27,8 @@ impl Roles {
     ) where
         F: Future<Output = Result<()>> + Send + 'static,
     {
-        self.insert(self.order.len(), name, on, role);
+        let token = self.spawn(name, on, role);
+        self.order.push((name, token));
     }
 
     /// Runs a role that feeds all the others, so that it ends before them.
@@ -37,22 +40,36 @@ impl Roles {
     ) where
         F: Future<Output = Result<()>> + Send + 'static,
     {
-        self.insert(0, name, on, role);
+        let token = self.spawn(name, on, role);
+        self.order.insert(0, (name, token));
     }
 
-    fn insert<F>(
+    /// Runs what roles rest on, so that it ends after all of them.
+    pub(crate) fn add_beneath<F>(
         &mut self,
-        place: usize,
         name: &'static str,
         on: &Handle,
         role: impl FnOnce(CancellationToken) -> F,
     ) where
         F: Future<Output = Result<()>> + Send + 'static,
     {
+        let token = self.spawn(name, on, role);
+        self.beneath.push((name, token));
+    }
+
+    fn spawn<F>(
+        &mut self,
+        name: &'static str,
+        on: &Handle,
+        role: impl FnOnce(CancellationToken) -> F,
+    ) -> CancellationToken
+    where
+        F: Future<Output = Result<()>> + Send + 'static,
+    {
         let token = CancellationToken::new();
         let running = self.running.spawn_on(role(token.clone()), on);
         self.names.insert(running.id(), name);
-        self.order.insert(place, (name, token));
+        token
     }
 
     /// Waits for a role to end that nobody told to. That is always an error.
@@ -67,7 +84,8 @@ impl Roles {
     /// Tells the roles to end, one after the other, and waits for each. Gives the first error.
     pub(crate) async fn drain(&mut self) -> Result<()> {
         let mut result = Ok(());
-        for (name, token) in std::mem::take(&mut self.order) {
+        let order = std::mem::take(&mut self.order);
+        for (name, token) in order.into_iter().chain(std::mem::take(&mut self.beneath)) {
             tracing::debug!(role = name, "ending");
             token.cancel();
             while self.names.values().any(|running| *running == name) {
@@ -110,11 +128,12 @@ mod tests {
                 Ok(())
             }
         };
+        roles.add_beneath("fourth", &Handle::current(), role("fourth"));
         roles.add("second", &Handle::current(), role("second"));
         roles.add("third", &Handle::current(), role("third"));
         roles.add_first("first", &Handle::current(), role("first"));
         roles.drain().await.unwrap();
-        assert_eq!(*ended.lock().unwrap(), ["first", "second", "third"]);
+        assert_eq!(*ended.lock().unwrap(), ["first", "second", "third", "fourth"]);
     }
 
     #[tokio::test]

@@ -4,6 +4,9 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::address::Servers;
+use crate::error::NatsLogError;
+
 /// A value that never shows in logs and errors.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
@@ -105,6 +108,14 @@ impl Config {
             answer_within: Duration::from_secs(5),
             connect_within: Duration::from_secs(60),
         }
+    }
+
+    /// Whether the servers' addresses can be used, and who we are is said once; opens nothing.
+    ///
+    /// # Errors
+    /// [`NatsLogError::Config`]; it shows no credentials.
+    pub fn validate(&self) -> Result<(), NatsLogError> {
+        Servers::new(self).map(drop)
     }
 }
 

@@ -153,6 +153,14 @@ impl MeilisearchIndex {
         Ok(!setup.is_some_and(|setup| matches!(setup.mark, Mark::Complete(_))))
     }
 
+    /// The server's version.
+    ///
+    /// # Errors
+    /// As of [`check`](Self::check).
+    pub async fn version(&self) -> PortResult<String> {
+        self.server.version().await.map_err(|trouble| self.told(&trouble, "ask its version"))
+    }
+
     /// The server's address, to be shown.
     pub fn address(&self) -> &str {
         self.server.address()

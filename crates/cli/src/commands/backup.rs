@@ -13,9 +13,21 @@ use super::Setting;
 use crate::compose::stores;
 use crate::data_dir::{DataDir, DataDirError, write_whole};
 use crate::terminal;
+use crate::waits::Waits;
 
 pub(super) fn run(setting: &Setting, into: &Path) -> Result<ExitCode> {
     let directory = setting.data_dir();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    if let Some(postgres) = setting.config.postgres()? {
+        // It names the tools that PostgreSQL has for that.
+        let copied = runtime.block_on(async {
+            let archive = stores::try_archive(postgres).await?;
+            let copied = archive.backup(into).await;
+            archive.close().await;
+            copied
+        });
+        return Ok(copied.map(|()| ExitCode::SUCCESS)?);
+    }
     if !directory.archive().exists() {
         bail!(
             "{} has no archive to copy; name another data directory with --data-dir",
@@ -30,12 +42,11 @@ pub(super) fn run(setting: &Setting, into: &Path) -> Result<ExitCode> {
     };
     refuse_other_version(&directory)?;
     make_empty(into)?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let records = runtime.block_on(async {
-        let archive = stores::archive(&directory)?;
+        let archive = stores::archive(&setting.config, &directory, &Waits::default()).await?;
         archive.backup(&into.join("archive")).await?;
         let records = archive.health().await?.exchanges;
-        archive.close().await;
+        archive.close().await?;
         anyhow::Ok(records)
     })?;
     // Without it, hashes of credentials in older records would match none in new ones.

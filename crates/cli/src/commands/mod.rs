@@ -7,9 +7,10 @@ mod demo;
 mod doctor;
 mod export;
 mod import;
+mod migrate;
 mod reindex;
+mod role;
 mod run;
-mod up;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -19,6 +20,7 @@ use anyhow::{Context, Result};
 use verbatim_telemetry::{LogFormat, Logs, Metrics, log_panics};
 
 use crate::args::{Arguments, Command, Common, ConfigCommand};
+use crate::compose::Composition;
 use crate::config::{Config, LogFormatSetting, Unnamed, environment};
 use crate::data_dir::DataDir;
 use crate::runtimes::Runtimes;
@@ -27,7 +29,12 @@ use crate::runtimes::Runtimes;
 pub(crate) fn dispatch(arguments: Arguments) -> Result<ExitCode> {
     let common = &arguments.common;
     match arguments.command.unwrap_or(Command::Up) {
-        Command::Up => up::run(Setting::read(common)?),
+        Command::Up => role::run(Setting::read(common)?, Composition::Everything),
+        Command::Gateway => role::run(Setting::read(common)?, Composition::Gateway),
+        Command::Recorder => role::run(Setting::read(common)?, Composition::Recorder),
+        Command::Indexer => role::run(Setting::read(common)?, Composition::Indexer),
+        Command::Web => role::run(Setting::read(common)?, Composition::Web),
+        Command::Migrate => migrate::run(&Setting::read(common)?),
         Command::Config { command: ConfigCommand::Check } => config::check(&Setting::read(common)?),
         Command::Completions { shell } => Ok(completions::print(shell)),
         Command::Demo => demo::run(Setting::read(common)?),

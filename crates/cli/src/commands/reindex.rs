@@ -11,11 +11,41 @@ use verbatim_core::ports::Unpaced;
 use verbatim_search_indexer::{IndexerConfig, IndexerError, Ports, rebuild};
 
 use super::{Setting, runtimes};
-use crate::compose::stores;
+use crate::compose::stores::Records;
+use crate::data_dir::Held;
 use crate::signals::Signals;
 use crate::terminal;
+use crate::waits::Waits;
 
 pub(super) fn run(setting: &Setting) -> Result<ExitCode> {
+    let (logs, _metrics) = setting.telemetry()?;
+    // On engines, whoever else works there goes on meanwhile.
+    let _held = match setting.config.settings.postgres.url {
+        Some(_) => None,
+        None => Some(take(setting)?),
+    };
+    let runtimes = runtimes()?;
+    let began = Instant::now();
+    let indexed = runtimes.run(async |_| {
+        let mut signals = Signals::listen()?;
+        let (directory, waits) = (setting.data_dir(), Waits::default());
+        let opening = Records::open(&setting.config, &directory, &waits);
+        let records = tokio::select! {
+            opened = opening => opened?,
+            ending = signals.next() => bail!("{ending}: stopped before it had begun"),
+        };
+        let indexed = index(&records, &mut signals).await;
+        records.close().await?;
+        indexed
+    });
+    runtimes.stop();
+    drop(logs);
+    terminal::out(format_args!("{} exchanges indexed in {:.1} s", indexed?, began.elapsed().as_secs_f64()));
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The data directory, which nobody else may work on meanwhile.
+fn take(setting: &Setting) -> Result<Held> {
     let directory = setting.data_dir();
     if !directory.archive().exists() {
         bail!(
@@ -23,51 +53,43 @@ pub(super) fn run(setting: &Setting) -> Result<ExitCode> {
             directory.root().display()
         );
     }
-    let (logs, _metrics) = setting.telemetry()?;
-    let held =
-        directory.take_existing().context("an instance indexes by itself; to index anew, end it first")?;
-    let runtimes = runtimes()?;
-    let began = Instant::now();
-    let indexed = runtimes.run(async |_| {
-        let mut signals = Signals::listen()?;
-        let archive = stores::archive(&held.directory)?;
-        let index = stores::index(&held.directory)?;
-        let ports = Ports {
-            pace: Arc::new(Unpaced),
-            archive: archive.clone(),
-            index: index.clone(),
-            committed: Arc::default(),
-            turn: verbatim_search_indexer::Turn::default(),
-        };
-        let bar = bar()?;
-        let token = CancellationToken::new();
-        let config = IndexerConfig::default();
-        let rebuilding = rebuild(&config, &ports, &token, |progress| {
-            bar.set_length(progress.total.max(progress.done));
-            bar.set_position(progress.done);
-        });
-        tokio::pin!(rebuilding);
-        let rebuilt = tokio::select! {
-            rebuilt = &mut rebuilding => rebuilt,
-            _ = signals.next() => {
-                // It ends where it can, and leaves the old index in its place.
-                token.cancel();
-                rebuilding.await
-            }
-        };
-        bar.finish_and_clear();
-        index.close().await;
-        archive.close().await;
-        match rebuilt {
-            Ok(progress) => Ok(progress.done),
-            Err(IndexerError::Stopped) => bail!("stopped before it was done; the index is as it was"),
-            Err(error) => Err(error.into()),
-        }
+    directory.take_existing().context("an instance indexes by itself; to index anew, end it first")
+}
+
+/// Gives how many exchanges were indexed.
+async fn index(records: &Records, signals: &mut Signals) -> Result<u64> {
+    let Some(index) = records.index.clone() else {
+        bail!("there is no search index to build: set [meilisearch] url (VERBATIM_MEILISEARCH__URL)");
+    };
+    let ports = Ports {
+        pace: Arc::new(Unpaced),
+        archive: records.archive.clone(),
+        index,
+        committed: Arc::default(),
+        turn: verbatim_search_indexer::Turn::default(),
+    };
+    let bar = bar()?;
+    let token = CancellationToken::new();
+    let config = IndexerConfig::default();
+    let rebuilding = rebuild(&config, &ports, &token, |progress| {
+        bar.set_length(progress.total.max(progress.done));
+        bar.set_position(progress.done);
     });
-    runtimes.stop();
-    drop(logs);
-    terminal::out(format_args!("{} exchanges indexed in {:.1} s", indexed?, began.elapsed().as_secs_f64()));
-    Ok(ExitCode::SUCCESS)
+    tokio::pin!(rebuilding);
+    let rebuilt = tokio::select! {
+        rebuilt = &mut rebuilding => rebuilt,
+        _ = signals.next() => {
+            // It ends where it can, and leaves the old index in its place.
+            token.cancel();
+            rebuilding.await
+        }
+    };
+    bar.finish_and_clear();
+    match rebuilt {
+        Ok(progress) => Ok(progress.done),
+        Err(IndexerError::Stopped) => bail!("stopped before it was done; the index is as it was"),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Shown on a terminal only.

@@ -4,37 +4,84 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Result;
-use tokio::sync::Notify;
+use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
-use verbatim_archive_sqlite::SqliteArchive;
-use verbatim_core::ports::Pace;
+use verbatim_core::ports::{Archive, PortError};
 use verbatim_search_indexer::{IndexerConfig, IndexerError, Ports, Progress, Turn};
-use verbatim_search_sqlite::SqliteSearch;
 use verbatim_telemetry::Metrics;
+
+use super::parts::Working;
+use super::stores::IndexStore;
+use crate::waits::Waits;
 
 /// How often histograms are folded.
 const UPKEEP: Duration = Duration::from_secs(5);
+/// How often an index that was complete is asked whether it still is.
+const LOOK: Duration = Duration::from_secs(30);
 
-/// Keeps the index up with the archive; one that is new or damaged is built anew first.
+/// Keeps the index up with the archive. One that is new, or was damaged or wiped, is built anew first.
+///
+/// # Errors
+/// What waiting does not mend; where an index that was fit for use no longer is, that is told and waited for.
 pub(super) async fn index_all(
-    archive: Arc<SqliteArchive>,
-    index: Arc<SqliteSearch>,
-    committed: Arc<Notify>,
-    pace: Arc<dyn Pace>,
+    archive: Arc<dyn Archive>,
+    index: Arc<dyn IndexStore>,
+    working: Working,
+    waits: Waits,
     token: CancellationToken,
 ) -> Result<()> {
-    let anew = index.needs_rebuild().await;
-    let config = IndexerConfig::default();
-    let ports = Ports { archive, index, committed, pace, turn: Turn::default() };
-    if anew {
-        match verbatim_search_indexer::rebuild(&config, &ports, &token, |_| {}).await {
-            Ok(Progress { done: 0, .. }) => {}
-            Ok(Progress { done, .. }) => tracing::info!(exchanges = done, "the search index was built anew"),
-            Err(IndexerError::Stopped) => return Ok(()),
-            Err(error) => return Err(error.into()),
+    let Working { committed, pace } = working;
+    let ports = Ports { archive, index: index.clone(), committed, pace, turn: Turn::default() };
+    let asked = waits.until("the search index", || index.needs_rebuild());
+    match token.run_until_cancelled(asked).await {
+        None => return Ok(()),
+        Some(anew) => {
+            if anew? {
+                build_anew(&ports, &token).await?;
+            }
         }
     }
-    Ok(verbatim_search_indexer::run(config, ports, token).await?)
+    let indexing = async {
+        Ok(verbatim_search_indexer::run(IndexerConfig::default(), ports.clone(), token.clone()).await?)
+    };
+    tokio::try_join!(indexing, mend(index.as_ref(), &ports, &token)).map(drop)
+}
+
+/// Builds the index anew whenever it turns out to be incomplete.
+async fn mend(index: &dyn IndexStore, ports: &Ports, token: &CancellationToken) -> Result<()> {
+    let mut every = tokio::time::interval(LOOK);
+    every.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    every.tick().await;
+    while token.run_until_cancelled(every.tick()).await.is_some() {
+        match token.run_until_cancelled(index.needs_rebuild()).await {
+            Some(Ok(true)) => {
+                if let Err(error) = build_anew(ports, token).await {
+                    tracing::error!("the search index can't be built anew: {error:#}");
+                }
+            }
+            Some(Err(error)) => {
+                tracing::debug!(%error, "the search index can't be asked whether it is complete")
+            }
+            Some(Ok(false)) | None => {}
+        }
+    }
+    Ok(())
+}
+
+async fn build_anew(ports: &Ports, token: &CancellationToken) -> Result<()> {
+    match verbatim_search_indexer::rebuild(&IndexerConfig::default(), ports, token, |_| {}).await {
+        Ok(Progress { done: 0, .. }) | Err(IndexerError::Stopped) => Ok(()),
+        Ok(Progress { done, .. }) => {
+            tracing::info!(exchanges = done, "the search index was built anew");
+            Ok(())
+        }
+        // Another process builds it, too, and began later: what that one has not seen is in the outbox.
+        Err(IndexerError::Port(PortError::Conflict(why))) => {
+            tracing::info!("the search index is built anew by another process: {why}");
+            Ok(())
+        }
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Keeps what metrics gather from growing.

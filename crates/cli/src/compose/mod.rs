@@ -1,188 +1,134 @@
-//! All roles in one process: opens the stores, starts the roles on them, and ends everything in order.
+//! Composes roles: opens the stores, starts the roles on them, and ends everything in order.
 
+mod alone;
 mod background;
 mod health;
 mod pace;
+mod parts;
+mod probes;
 pub(crate) mod stores;
+mod together;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use anyhow::{Context, Result};
-use futures_util::future::try_join_all;
+use anyhow::Result;
+use futures_util::future::join_all;
 use tokio::runtime::Handle;
-use tokio::sync::Notify;
-use verbatim_archive_sqlite::SqliteArchive;
-use verbatim_core::ports::{Pace, SystemClock};
-use verbatim_gateway::{Gateway, GatewayConfig, HealthHandle};
-use verbatim_log_sqlite::SqliteLog;
-use verbatim_search_sqlite::SqliteSearch;
 use verbatim_telemetry::Metrics;
-use verbatim_web::Web;
 
 use crate::config::Config;
 use crate::data_dir::{Held, Instance};
 use crate::descriptors::Descriptors;
 use crate::roles::Roles;
 use crate::signals::{Ending, Signals};
-use health::OwnGateway;
-use pace::BesideRelay;
+use crate::waits::Waits;
+use stores::{ArchiveStore, Store};
 
 /// What a service is made from.
 pub(crate) struct Plan {
+    pub(crate) composition: Composition,
     pub(crate) config: Config,
     /// For providers' keys.
     pub(crate) environment: BTreeMap<String, String>,
-    pub(crate) held: Held,
+    /// `None` for those that keep nothing on this machine.
+    pub(crate) held: Option<Held>,
     pub(crate) metrics: Metrics,
     /// The runtime of everything that must not hold up the relay.
     pub(crate) background: Handle,
 }
 
-/// A running relay with all that records and shows.
+/// Which roles a process has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Composition {
+    /// All of them, on whichever engines are configured.
+    Everything,
+    /// The relay, on NATS.
+    Gateway,
+    /// What turns captured calls into records, on NATS and PostgreSQL.
+    Recorder,
+    /// What keeps word search up, on PostgreSQL and Meilisearch.
+    Indexer,
+    /// API and dashboard, on PostgreSQL, with Meilisearch and NATS for what they add.
+    Web,
+}
+
+/// Running roles, and the stores they run on.
 pub(crate) struct Service {
     /// How to reach it.
     pub(crate) instance: Instance,
+    /// Where it says how it is doing, if apart from callers; a URL.
+    pub(crate) probes: Option<String>,
     /// What runs.
     pub(crate) roles: Roles,
     /// How many files and sockets the process may have open.
     pub(crate) descriptors: Descriptors,
     /// The archive, to be read until [`close`](Self::close).
-    pub(crate) archive: Option<Arc<SqliteArchive>>,
-    index: Option<Arc<SqliteSearch>>,
-    logs: Vec<Arc<SqliteLog>>,
+    pub(crate) archive: Option<Arc<dyn ArchiveStore>>,
+    waits: Waits,
+    metrics: Metrics,
+    stores: Vec<Arc<dyn Store>>,
     // Last: nobody else gets in before all of that has ended.
-    pub(crate) held: Held,
+    pub(crate) held: Option<Held>,
 }
 
-/// The relay's side, once it runs.
-struct Relaying {
-    log: Arc<SqliteLog>,
-    health: HealthHandle,
-    config: GatewayConfig,
-    secret: [u8; 32],
-}
+/// Somebody wished for the end before everything had begun.
+#[derive(Debug, thiserror::Error)]
+#[error("{0} before it had started")]
+struct EndedEarly(Ending);
 
 impl Service {
-    /// Starts everything; what was started is ended again where something fails.
-    pub(crate) async fn start(plan: Plan) -> Result<Self> {
-        let Plan { config, environment, held, metrics, background } = plan;
+    /// Starts everything; what was started is ended again where something fails. `None` where a signal came first.
+    pub(crate) async fn start(plan: Plan, signals: &mut Signals) -> Result<Option<Self>> {
+        let Plan { composition, config, environment, held, metrics, background } = plan;
         let mut service = Self {
             instance: Instance::of_this_process(),
+            probes: None,
             roles: Roles::default(),
             descriptors: Descriptors::raise(),
             archive: None,
-            index: None,
-            logs: Vec::new(),
+            waits: Waits::default(),
+            metrics,
+            stores: Vec::new(),
             held,
         };
         service.instance.upstreams = config.other_upstreams();
-        let starting = async {
-            let directory = service.held.directory.clone();
-            // Both take longer than the log, which is all that the relay waits for.
-            let (for_archive, for_index) = (directory.clone(), directory);
-            let archive = background.spawn_blocking(move || stores::archive(&for_archive));
-            let index = background.spawn_blocking(move || stores::index(&for_index));
-            let relaying = service.start_relay(&config, &environment, &background).await?;
-            service.archive = Some(archive.await??);
-            service.index = Some(index.await??);
-            service.start_recording(&config, &relaying, &background);
-            service.start_web(&config, relaying, metrics, &background).await
+        service.add_upkeep(&background);
+        let started = match composition {
+            Composition::Everything => {
+                service.start_everything(&config, &environment, &background, signals).await
+            }
+            Composition::Gateway => service.start_gateway(&config, &environment, &background).await,
+            Composition::Recorder => service.start_recorder(&config, signals).await,
+            Composition::Indexer => service.start_indexer(&config, signals).await,
+            Composition::Web => service.start_web(&config, signals).await,
         };
-        match starting.await {
-            Ok(()) => Ok(service),
+        match started {
+            Ok(()) => Ok(Some(service)),
             Err(error) => {
                 // The first error is the one to tell.
-                let _ = service.roles.drain().await;
+                let _ = service.drain(signals).await;
                 let _ = service.close().await;
-                Err(error)
+                if error.is::<EndedEarly>() { Ok(None) } else { Err(error) }
             }
         }
     }
 
-    async fn start_relay(
-        &mut self,
-        config: &Config,
-        environment: &BTreeMap<String, String>,
-        background: &Handle,
-    ) -> Result<Relaying> {
-        let directory = &self.held.directory;
-        let secret = self.held.secret()?;
-        let settings = &config.settings;
-        let (log, spool) = tokio::try_join!(
-            stores::log(directory, settings, background),
-            stores::spool(directory, settings, background)
-        )?;
-        self.logs = vec![log.clone(), spool.clone()];
-        let identity = format!("g-{:016x}", rand::random::<u64>());
-        let mut config = config.gateway(environment, &identity, secret, Some(&directory.spool()))?;
-        config.connections.connections = self.descriptors.relay_connections();
-        let ports =
-            verbatim_gateway::Ports { log: log.clone(), spool: Some(spool), clock: Arc::new(SystemClock) };
-        let gateway = Gateway::bind(config.clone(), ports).await?;
-        let health = gateway.health();
-        self.instance.gateway = format!("http://{}", gateway.local_addr());
-        self.roles.add("gateway", &Handle::current(), |token| async move { Ok(gateway.run(token).await?) });
-        self.held.announce(&self.instance)?;
-        Ok(Relaying { log, health, config, secret })
+    /// Waits for what is needed to go on, unless a role fails or a signal comes meanwhile.
+    async fn until<T>(&mut self, signals: &mut Signals, ready: impl Future<Output = Result<T>>) -> Result<T> {
+        tokio::select! {
+            ready = ready => ready,
+            failure = self.roles.first_failure() => Err(failure),
+            ending = signals.next() => Err(EndedEarly(ending).into()),
+        }
     }
 
-    fn start_recording(&mut self, config: &Config, relaying: &Relaying, background: &Handle) {
-        let (Some(archive), Some(index)) = (self.archive.clone(), self.index.clone()) else { return };
-        let committed = Arc::new(Notify::new());
-        let log_bytes = config.settings.capture_log.max_bytes.0;
-        let pace: Arc<dyn Pace> =
-            Arc::new(BesideRelay::new(&Handle::current(), relaying.log.clone(), log_bytes));
-        let ports = verbatim_recorder::Ports {
-            log: relaying.log.clone(),
-            archive: archive.clone(),
-            index: Some(index.clone()),
-            clock: Arc::new(SystemClock),
-            pace: Arc::clone(&pace),
-            committed: Arc::clone(&committed),
-        };
-        let config = config.recorder();
-        self.roles.add("recorder", background, |token| async move {
-            Ok(verbatim_recorder::run(config, ports, token).await?)
-        });
-        self.roles.add("indexer", background, |token| {
-            background::index_all(archive, index, committed, pace, token)
-        });
-    }
-
-    async fn start_web(
-        &mut self,
-        config: &Config,
-        relaying: Relaying,
-        metrics: Metrics,
-        background: &Handle,
-    ) -> Result<()> {
-        let Relaying { log, health, config: gateway, secret } = relaying;
-        let archive = self.archive.clone().context("web needs an archive")?;
-        let session_secret = blake3::derive_key("verbatim web session 1", &secret);
-        let render = metrics.clone();
-        let ports = verbatim_web::Ports {
-            archive,
-            index: self.index.clone().map(|index| index as _),
-            live: Some(log.clone()),
-            log: Some(log),
-            clock: Arc::new(SystemClock),
-            health: Arc::new(OwnGateway::new(health, &gateway)),
-            render_metrics: Arc::new(move || render.render()),
-        };
-        let mut config = config.web(session_secret, self.instance.gateway.clone())?;
-        config.connections.connections = self.descriptors.web_connections();
-        config.revoked_sessions = Some(self.held.directory.revoked_sessions());
-        // Its socket belongs to the runtime that serves it.
-        let web = background.spawn(Web::bind(config, ports)).await??;
-        self.instance.web = Some(format!("http://{}", web.local_addr()));
-        self.roles.add("web", background, |token| async move {
-            web.run(token).await;
-            Ok(())
-        });
-        self.roles.add("metrics", background, |token| background::upkeep(metrics, token));
-        self.held.announce(&self.instance)?;
-        Ok(())
+    /// Tells others on this machine how to reach it.
+    fn announce(&self) -> Result<()> {
+        match &self.held {
+            Some(held) => Ok(held.announce(&self.instance)?),
+            None => Ok(()),
+        }
     }
 
     /// Runs until a signal comes or a role fails, then ends everything in order. A second signal ends the process at
@@ -211,19 +157,10 @@ impl Service {
 
     /// Closes the stores, once nothing runs on them any more; side by side, since each waits for the disk.
     pub(crate) async fn close(&mut self) -> Result<()> {
-        let logs = self.logs.iter().map(|log| log.shutdown());
-        let index = async {
-            if let Some(index) = self.index.take() {
-                index.close().await;
-            }
-        };
-        let archive = async {
-            if let Some(archive) = self.archive.take() {
-                archive.close().await;
-            }
-        };
-        let (closed, (), ()) = tokio::join!(try_join_all(logs), index, archive);
-        closed.map(drop).context("the capture log did not close in order")
+        self.archive = None;
+        let stores = std::mem::take(&mut self.stores);
+        let closed = join_all(stores.iter().map(|store| store.close())).await;
+        closed.into_iter().collect()
     }
 }
 

@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use tokio::runtime::{Handle, RuntimeMetrics};
 use verbatim_core::ports::{CaptureLog, Pace, Turn};
-use verbatim_log_sqlite::SqliteLog;
 
 /// The relay works hard when its threads do for more than this share of the time.
 const BUSY: f64 = 0.3;
@@ -18,7 +17,7 @@ const LOOK: Duration = Duration::from_millis(200);
 /// The pace of recording and indexing beside a relay in the same process.
 pub(super) struct BesideRelay {
     relay: RuntimeMetrics,
-    log: Arc<SqliteLog>,
+    log: Arc<dyn CaptureLog>,
     /// Once the log holds so many bytes, recording yields no longer: a log that is full loses more than time.
     backlog: u64,
     seen: Mutex<Seen>,
@@ -60,7 +59,7 @@ impl Processors {
 
 impl BesideRelay {
     /// Beside the relay that runs on `relay` and writes to `log`, which takes `log_bytes` at most.
-    pub(super) fn new(relay: &Handle, log: Arc<SqliteLog>, log_bytes: u64) -> Self {
+    pub(super) fn new(relay: &Handle, log: Arc<dyn CaptureLog>, log_bytes: u64) -> Self {
         let relay = relay.metrics();
         let seen =
             Seen { at: Instant::now(), worked: worked(&relay), processors: Processors::now(), busy: false };

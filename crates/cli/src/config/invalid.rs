@@ -25,9 +25,7 @@ pub(crate) enum Invalid {
 
 /// What to say about a key that does not exist, given those that do.
 pub(super) fn hint(key: &str, known: &[&str]) -> String {
-    const SQLITE_ONLY: &str = "everything is kept in SQLite files in the data directory, which needs no other service; leave it out";
     match key {
-        "nats" | "postgres" | "meilisearch" => return SQLITE_ONLY.into(),
         "routes" => return "calls are routed by path and default_provider; leave it out".into(),
         "api_key" if known.contains(&"api_key_env") => {
             return "keys stay out of the file: put the key in an environment variable and name it in api_key_env"

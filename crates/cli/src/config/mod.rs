@@ -4,11 +4,11 @@
 //! and checked before any socket opens.
 
 mod check;
+mod engines;
 pub(crate) mod environment;
 mod file;
 mod invalid;
 mod layers;
-mod postgres;
 mod problem;
 mod read;
 mod roles;
@@ -34,6 +34,10 @@ pub(crate) use values::{Secret, Upstream};
 /// The file that is read where none is named.
 const USUAL_FILE: &str = "verbatim.toml";
 const PREFIX: &str = "VERBATIM_";
+
+/// Settings whose values are never shown, whatever they are.
+const SECRETS: &[&str] = &["password", "token", "nkey", "api_key", "secret"];
+const ENGINE_URLS: &[&str] = &["nats.url", "postgres.url", "meilisearch.url"];
 
 /// Whether files of the working directory count that nobody named.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,6 +96,10 @@ impl Config {
         let config = Self { settings, file, given };
         config.gateway(environment, "check", [0; 32], None)?;
         config.web([0; 32], String::new())?;
+        config.nats()?;
+        config.postgres()?;
+        config.meilisearch()?;
+        config.secret()?;
         Ok(config)
     }
 
@@ -229,7 +237,8 @@ fn path_of(path: &serde_path_to_error::Path) -> Vec<String> {
 
 /// A value as it may be quoted: never a secret, nor what looks like one in the wrong place.
 fn shown(key: &str, given: &Given) -> String {
-    let secret = key.ends_with("password") || key.contains(".headers.");
+    let name = key.rsplit('.').next().unwrap_or_default();
+    let secret = SECRETS.contains(&name) || key.contains(".headers.") || ENGINE_URLS.contains(&key);
     let shown = given.shown();
     // A URL with an `@` holds credentials.
     if secret || shown.contains("://") && shown.contains('@') { Secret::MASK.into() } else { shown }

@@ -101,6 +101,16 @@ impl Config {
         Ok(config)
     }
 
+    /// The address that callers reach the relay by; `own` is where the one of this process listens.
+    pub(crate) fn gateway_url(&self, own: Option<&str>) -> String {
+        let settings = &self.settings.gateway;
+        match (&settings.public_url, own) {
+            (Some(url), _) => url.to_string().trim_end_matches('/').to_owned(),
+            (None, Some(own)) => own.to_owned(),
+            (None, None) => format!("http://{}", settings.listen),
+        }
+    }
+
     /// What the recorder is told.
     pub(crate) fn recorder(&self) -> RecorderConfig {
         let retention = &self.settings.retention;

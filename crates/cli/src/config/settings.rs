@@ -11,6 +11,12 @@ use verbatim_listen::Limits;
 
 use super::values::{Address, Link, LogLevel, Network, Period, Secret, Size, Upstream};
 
+mod engines;
+
+pub(crate) use engines::{
+    CaptureLogSettings, IndexerSettings, MeilisearchSettings, NatsSettings, PostgresSettings,
+};
+
 /// Everything that can be set. The names are the file's keys.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -21,11 +27,18 @@ pub(crate) struct Settings {
     pub(crate) upstream: Option<Upstream>,
     /// Where everything is kept.
     pub(crate) data_dir: String,
+    /// What keys the hashes of credentials, where several processes must agree on it.
+    pub(crate) secret: Secret,
+    /// A file that holds it.
+    pub(crate) secret_file: Option<String>,
     pub(crate) gateway: GatewaySettings,
     pub(crate) web: WebSettings,
     pub(crate) capture_log: CaptureLogSettings,
     pub(crate) recorder: RecorderSettings,
+    pub(crate) indexer: IndexerSettings,
+    pub(crate) nats: NatsSettings,
     pub(crate) postgres: PostgresSettings,
+    pub(crate) meilisearch: MeilisearchSettings,
     pub(crate) retention: RetentionSettings,
     pub(crate) redaction: RedactionSettings,
     pub(crate) log: LogSettings,
@@ -38,25 +51,22 @@ impl Default for Settings {
             default_provider: "openai".into(),
             upstream: None,
             data_dir: "verbatim-data".into(),
+            secret: Secret::default(),
+            secret_file: None,
             gateway: GatewaySettings::default(),
             web: WebSettings::default(),
             capture_log: CaptureLogSettings::default(),
             recorder: RecorderSettings::default(),
+            indexer: IndexerSettings::default(),
+            nats: NatsSettings::default(),
             postgres: PostgresSettings::default(),
+            meilisearch: MeilisearchSettings::default(),
             retention: RetentionSettings::default(),
             redaction: RedactionSettings::default(),
             log: LogSettings::default(),
             providers: Vec::new(),
         }
     }
-}
-
-/// The archive on PostgreSQL.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(crate) struct PostgresSettings {
-    /// Where it is; may hold a password.
-    pub(crate) url: Option<Secret>,
 }
 
 /// Whether a call ever waits for its recording.
@@ -74,6 +84,10 @@ pub(crate) enum CaptureSetting {
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct GatewaySettings {
     pub(crate) listen: Address,
+    /// Where `/livez`, `/readyz` and `/metrics` are served apart from callers, if anywhere.
+    pub(crate) admin_listen: Option<Address>,
+    /// The address that callers reach the relay by.
+    pub(crate) public_url: Option<Link>,
     pub(crate) capture: CaptureSetting,
     /// Whether callers' own credentials go through. Absent means yes, but on loopback only.
     pub(crate) allow_passthrough_keys: Option<bool>,
@@ -92,6 +106,8 @@ impl Default for GatewaySettings {
     fn default() -> Self {
         Self {
             listen: Address::loopback(8080),
+            admin_listen: None,
+            public_url: None,
             capture: CaptureSetting::BestEffort,
             allow_passthrough_keys: None,
             default_key: false,
@@ -201,31 +217,19 @@ impl Default for WebSettings {
     }
 }
 
-/// The durable queue between relay and recorder.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(crate) struct CaptureLogSettings {
-    /// Bytes it may hold.
-    pub(crate) max_bytes: Size,
-}
-
-impl Default for CaptureLogSettings {
-    fn default() -> Self {
-        Self { max_bytes: Size::mib(4096) }
-    }
-}
-
 /// What turns captured calls into records.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct RecorderSettings {
+    /// Where a recorder on its own says how it is doing.
+    pub(crate) listen: Address,
     /// How long to go on emptying the capture log at shutdown.
     pub(crate) drain: Period,
 }
 
 impl Default for RecorderSettings {
     fn default() -> Self {
-        Self { drain: Period(Duration::from_secs(30)) }
+        Self { listen: Address::loopback(8082), drain: Period(Duration::from_secs(30)) }
     }
 }
 

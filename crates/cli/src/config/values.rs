@@ -11,6 +11,10 @@ use serde::de::{self, Deserialize, Deserializer, Unexpected, Visitor};
 use serde::{Serialize, Serializer};
 use verbatim_gateway::BaseUrl;
 
+mod engine_url;
+
+pub(crate) use engine_url::EngineUrl;
+
 /// A value written as text: how it reads and what a message says is expected.
 trait Written: FromStr + fmt::Display {
     const EXPECTED: &'static str;
@@ -56,7 +60,7 @@ macro_rules! written {
     )*};
 }
 
-written!(Address, Period, Size, Link, Upstream, Network, LogLevel);
+written!(Address, Period, Size, Link, Upstream, Network, LogLevel, EngineUrl);
 
 /// Text that is not what its setting wants; the setting's description says what is.
 #[derive(Debug)]

@@ -11,9 +11,9 @@ use serde::{Deserialize, Serialize};
 pub(crate) struct Instance {
     pub(crate) pid: u32,
     pub(crate) version: String,
-    /// The relay's URL, with the port that it really has.
+    /// The relay's URL, with the port that it really has; empty where it has none.
     pub(crate) gateway: String,
-    /// The dashboard's URL; `None` until it listens.
+    /// The dashboard's URL; `None` until it listens, and where there is none.
     pub(crate) web: Option<String>,
     /// Where its calls go that don't go to a well-known provider's own address, a line each.
     #[serde(default)]

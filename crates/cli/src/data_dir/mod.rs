@@ -92,14 +92,7 @@ impl DataDir {
         let unwritable = |error| DataDirError::Unwritable { path: self.root.clone(), error };
         // Records hold what people say to their models: nobody else's business.
         DirBuilder::new().recursive(true).mode(0o700).create(&self.root).map_err(unwritable)?;
-        let held = self.take_existing()?;
-        // Where the directory itself was made by somebody else, others may be able to enter it.
-        let directory = &held.directory;
-        for inside in [directory.log(), directory.spool(), directory.archive(), directory.index()] {
-            let made = DirBuilder::new().recursive(true).mode(0o700).create(&inside);
-            made.map_err(|error| DataDirError::Unwritable { path: inside, error })?;
-        }
-        Ok(held)
+        self.take_existing()
     }
 
     /// Takes one that is there already.
@@ -142,6 +135,13 @@ impl Drop for Held {
     }
 }
 
+/// Makes a directory for its owner alone, if it is not there: where the one around it was made by somebody else, others
+/// may be able to enter that.
+pub(crate) fn make_private(path: &Path) -> Result<(), DataDirError> {
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
+    made.map_err(|error| DataDirError::Unwritable { path: path.to_owned(), error })
+}
+
 /// Writes a file whole or not at all, for its owner alone.
 pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
     use std::io::Write;
@@ -180,6 +180,7 @@ mod tests {
         let held = DataDir::at(parent.path()).take().unwrap();
         let directory = &held.directory;
         for inside in [directory.log(), directory.spool(), directory.archive(), directory.index()] {
+            make_private(&inside).unwrap();
             assert_eq!(mode(&inside), 0o700, "{}", inside.display());
         }
     }

@@ -48,7 +48,12 @@ fn an_invalid_configuration_exits_64_and_names_key_value_origin_and_expectation(
             "",
             "web.passwrd (verbatim.toml:3): there is no such setting; did you mean",
         ),
-        (&[], "[nats]\nurl = 'nats://x'", "", "nats (verbatim.toml:1): there is no such setting"),
+        (
+            &[],
+            "[nats]\nurl = 'http://x'",
+            "",
+            "nats.url = \"http://x\" (verbatim.toml:2): expected an address",
+        ),
         (&[], "[gateway", "", "verbatim.toml:1: "),
         (
             &[],

@@ -13,7 +13,7 @@ use verbatim_mock_provider::MockProvider;
 
 use super::{Setting, runtimes};
 use crate::banner;
-use crate::compose::{Plan, Service};
+use crate::compose::{Composition, Plan, Service};
 use crate::config::{Config, Origin, ProviderSettings, Upstream};
 use crate::signals::Signals;
 
@@ -39,12 +39,18 @@ pub(super) fn run(mut setting: Setting) -> Result<ExitCode> {
         let Setting { mut config, environment } = setting;
         let mock = start_provider(&background).await?;
         send_all_to(&mut config, &mock.base_url())?;
-        let plan =
-            Plan { config: config.clone(), environment, held, metrics, background: background.clone() };
-        let mut service = Service::start(plan).await?;
+        let plan = Plan {
+            composition: Composition::Everything,
+            config: config.clone(),
+            environment,
+            held: Some(held),
+            metrics,
+            background: background.clone(),
+        };
+        let Some(mut service) = Service::start(plan, &mut signals).await? else { return Ok(()) };
         let gateway = service.instance.gateway.clone();
         service.roles.add_first("sample traffic", &background, |token| traffic::send(gateway, token));
-        banner::show(&config, &service.held.directory, &service.instance);
+        banner::show(&config, &service);
         let ended = service.run(&mut signals).await;
         mock.shutdown().await;
         ended
@@ -70,6 +76,8 @@ async fn start_provider(background: &Handle) -> Result<MockProvider> {
 fn send_all_to(config: &mut Config, mock: &str) -> Result<()> {
     let settings = &mut config.settings;
     settings.upstream = None;
+    // Sample traffic is nothing for a team's archive.
+    (settings.nats.url, settings.postgres.url, settings.meilisearch.url) = (None, None, None);
     settings.default_provider = "openai".into();
     settings.providers.clear();
     for (name, dialect, version) in STANDS_FOR {

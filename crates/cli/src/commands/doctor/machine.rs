@@ -58,17 +58,20 @@ pub(super) fn data_directory(setting: &Setting) -> Vec<Finding> {
     }]
 }
 
-/// The instance that runs on the data directory, if its relay answers.
+/// The instance that runs on the data directory, if its relay answers, or its dashboard where it is that alone.
 pub(super) async fn running(client: &Client, directory: &DataDir) -> Option<Instance> {
     let instance = directory.instance()?;
-    let answer = client.get(&format!("{}/healthz", instance.gateway)).await;
+    let answering = Some(instance.gateway.as_str()).filter(|relay| !relay.is_empty());
+    let answering = answering.or(instance.web.as_deref())?;
+    let answer = client.get(&format!("{answering}/healthz")).await;
     answer.is_ok().then_some(instance)
 }
 
 pub(super) fn described(instance: &Instance) -> Finding {
     let Instance { pid, version, gateway, web, .. } = instance;
-    let web = web.as_deref().unwrap_or("not there yet");
-    Finding::good("instance", format!("version {version} runs (pid {pid}): relay {gateway}, dashboard {web}"))
+    let relay = if gateway.is_empty() { "elsewhere" } else { gateway };
+    let web = web.as_deref().unwrap_or("elsewhere");
+    Finding::good("instance", format!("version {version} runs (pid {pid}): relay {relay}, dashboard {web}"))
 }
 
 /// Whether `up` could listen where it is configured to.

@@ -1,6 +1,7 @@
 //! `doctor`: looks at everything that usually goes wrong, and says what to do.
 
 mod call;
+mod engines;
 mod machine;
 mod providers;
 mod records;
@@ -14,6 +15,7 @@ use anyhow::Result;
 use super::Setting;
 use crate::client::Client;
 use crate::terminal;
+use engines::Engines;
 
 /// How long anything that is asked may take to answer.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -77,10 +79,16 @@ pub(super) fn run(setting: &Setting, call: bool) -> Result<ExitCode> {
             Some(instance) => vec![machine::described(instance)],
             None => machine::ports(setting),
         });
+        let (engines, looked) = Engines::look(setting).await?;
+        tell(looked);
+        if setting.config.settings.postgres.url.is_some() {
+            tell(engines::roles(&client, setting).await);
+        }
         tell(match instance.as_ref().and_then(|instance| instance.web.as_deref()) {
             Some(web) => records::of_running(&client, web).await,
-            None => records::at_rest(setting).await,
+            None => records::at_rest(setting, &engines).await,
         });
+        engines.close().await;
         tell(providers::reachable(&client, setting).await?);
         if call {
             tell(vec![call::through_relay(&client, setting, instance.as_ref()).await?]);

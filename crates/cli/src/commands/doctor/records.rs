@@ -2,13 +2,18 @@
 
 use bytesize::ByteSize;
 use serde::Deserialize;
-use verbatim_core::ports::{Archive, CaptureLog, SearchIndex};
+use tokio::runtime::Handle;
+use verbatim_core::ports::{
+    Archive, ArchiveHealth, CaptureLog, IndexHealth, LogHealth, PortResult, SearchIndex,
+};
 
 use super::super::Setting;
 use super::Finding;
+use super::engines::Engines;
 use crate::client::Client;
-use crate::compose::stores;
+use crate::compose::stores::{self, Records};
 use crate::data_dir::{DataDir, DataDirError};
+use crate::waits::Waits;
 
 /// So many that wait are more than a busy moment.
 const MANY: u64 = 10_000;
@@ -61,47 +66,89 @@ pub(super) async fn of_running(client: &Client, web: &str) -> Vec<Finding> {
     }
 }
 
-/// Opens what no instance has open.
-pub(super) async fn at_rest(setting: &Setting) -> Vec<Finding> {
-    let directory = setting.data_dir();
-    if !directory.archive().exists() {
-        return vec![Finding::good("records", "none yet")];
-    }
-    match directory.clone().take_existing() {
-        Ok(held) => match read(setting, &held.directory).await {
-            Ok(figures) => findings(&figures),
-            Err(error) => vec![Finding::bad("records", format!("{error:#}"))],
-        },
-        Err(DataDirError::InUse { holder, .. }) => {
+/// Asks the engines, and opens what no instance has open.
+pub(super) async fn at_rest(setting: &Setting, engines: &Engines) -> Vec<Finding> {
+    let mut problems = Vec::new();
+    let figures = of_engines(engines).await.unwrap_or_else(|error| {
+        problems.push(Finding::bad("records", error.to_string()));
+        Figures::default()
+    });
+    let (directory, settings) = (setting.data_dir(), &setting.config.settings);
+    let has_log = settings.nats.url.is_none() && directory.log().exists();
+    let has_records = settings.postgres.url.is_none() && directory.archive().exists();
+    let figures = match (has_log || has_records).then(|| directory.clone().take_existing()) {
+        None if settings.postgres.url.is_none() => return vec![Finding::good("records", "none yet")],
+        None => Ok(figures),
+        Some(Ok(held)) => read(setting, &held.directory, has_records, figures).await,
+        Some(Err(DataDirError::InUse { holder, .. })) => {
             let text =
                 format!("another process{holder} has them, but its relay does not answer; look at its log");
-            vec![Finding::bad("records", text)]
+            problems.push(Finding::bad("records", text));
+            Ok(figures)
         }
-        Err(error) => vec![Finding::bad("records", error.to_string())],
+        Some(Err(error)) => Err(error.into()),
+    };
+    match figures {
+        Ok(figures) => problems.extend(findings(&figures)),
+        Err(error) => problems.push(Finding::bad("records", format!("{error:#}"))),
+    }
+    problems
+}
+
+async fn of_engines(engines: &Engines) -> PortResult<Figures> {
+    let mut figures = Figures::default();
+    if let Some(log) = &engines.log {
+        figures.log = Some(log.health().await?.into());
+    }
+    if let Some(archive) = &engines.archive {
+        figures.archive = Some(archive.health().await?.into());
+    }
+    if let Some(index) = &engines.index {
+        figures.search = Some(index.health().await?.into());
+    }
+    Ok(figures)
+}
+
+/// Adds what is in the data directory.
+async fn read(
+    setting: &Setting,
+    directory: &DataDir,
+    has_records: bool,
+    mut figures: Figures,
+) -> anyhow::Result<Figures> {
+    if figures.log.is_none() {
+        let log = stores::embedded_log(directory, &setting.config, &Handle::current()).await?;
+        figures.log = Some(log.health().await?.into());
+        log.close().await?;
+    }
+    if has_records {
+        let records = Records::open(&setting.config, directory, &Waits::default()).await?;
+        figures.archive = Some(records.archive.health().await?.into());
+        if let Some(index) = &records.index {
+            figures.search = Some(index.health().await?.into());
+        }
+        records.close().await?;
+    }
+    Ok(figures)
+}
+
+impl From<LogHealth> for LogFigures {
+    fn from(health: LogHealth) -> Self {
+        Self { ends_pending: health.ends_pending, dead_letters: health.dead_letters }
     }
 }
 
-async fn read(setting: &Setting, directory: &DataDir) -> anyhow::Result<Figures> {
-    let log = stores::log(directory, &setting.config.settings, &tokio::runtime::Handle::current()).await?;
-    let archive = stores::archive(directory)?;
-    let index = stores::index(directory)?;
-    let (in_log, in_archive, in_index) =
-        (log.health().await?, archive.health().await?, SearchIndex::health(index.as_ref()).await?);
-    index.close().await;
-    archive.close().await;
-    log.shutdown().await?;
-    Ok(Figures {
-        problems: Vec::new(),
-        log: Some(LogFigures { ends_pending: in_log.ends_pending, dead_letters: in_log.dead_letters }),
-        archive: Some(ArchiveFigures {
-            exchanges: in_archive.exchanges,
-            bytes: in_archive.bytes,
-            captured_bytes: in_archive.captured_bytes,
-            outbox: in_archive.outbox,
-            outbox_failed: in_archive.outbox_failed,
-        }),
-        search: Some(SearchFigures { documents: in_index.documents }),
-    })
+impl From<ArchiveHealth> for ArchiveFigures {
+    fn from(health: ArchiveHealth) -> Self {
+        let ArchiveHealth { exchanges, bytes, captured_bytes, outbox, outbox_failed, .. } = health;
+        Self { exchanges, bytes, captured_bytes, outbox, outbox_failed }
+    }
+}
+
+impl From<IndexHealth> for SearchFigures {
+    fn from(health: IndexHealth) -> Self {
+        Self { documents: health.documents }
+    }
 }
 
 fn findings(figures: &Figures) -> Vec<Finding> {

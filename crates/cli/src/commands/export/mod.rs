@@ -52,7 +52,10 @@ async fn export(setting: &Setting, asked: &Asked<'_>, bar: &ProgressBar) -> Resu
     let mut signals = Signals::listen()?;
     let stop = CancellationToken::new();
     // Before the output is touched: what can't be answered leaves no file behind.
-    let mut source = Source::open(setting, asked, &stop).await?;
+    let mut source = tokio::select! {
+        opened = Source::open(setting, asked, &stop) => opened?,
+        ending = signals.next() => return Ok(ExitCode::from(ending.exit_code())),
+    };
     if let Some(notice) = source.notice() {
         terminal::tell(format_args!("verbatim: {notice}"));
     }
@@ -77,7 +80,7 @@ async fn export(setting: &Setting, asked: &Asked<'_>, bar: &ProgressBar) -> Resu
     };
     let copied = copied.await;
     let exchanges = source.exchanges();
-    source.close().await;
+    source.close().await?;
     match copied? {
         Copied::Whole(bytes) => {
             let done = format!("{} exported", progress(exchanges, bytes));

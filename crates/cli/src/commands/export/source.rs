@@ -5,16 +5,15 @@ use std::sync::Arc;
 use anyhow::{Result, bail};
 use bytes::Bytes;
 use tokio_util::sync::CancellationToken;
-use verbatim_archive_sqlite::SqliteArchive;
 use verbatim_core::ports::{SearchIndex, SystemClock};
-use verbatim_search_sqlite::SqliteSearch;
 use verbatim_web::{Export, ExportError, Stores};
 
 use super::Asked;
 use super::running::Download;
 use crate::commands::Setting;
-use crate::compose::stores;
+use crate::compose::stores::Records;
 use crate::data_dir::{DataDirError, Held};
+use crate::waits::Waits;
 
 pub(super) enum Source {
     /// This process reads the stores.
@@ -25,22 +24,24 @@ pub(super) enum Source {
 
 pub(super) struct Own {
     export: Export,
-    archive: Arc<SqliteArchive>,
-    index: Arc<SqliteSearch>,
-    // Last: nobody else gets in before the stores are closed.
-    _held: Held,
+    records: Records,
+    /// Where the stores are files. Last: nobody else gets in before they are closed.
+    _held: Option<Held>,
 }
 
 impl Source {
-    /// Asks for the first exchanges.
+    /// Asks for the first exchanges. On engines, whoever else works there goes on meanwhile.
     pub(super) async fn open(setting: &Setting, asked: &Asked<'_>, stop: &CancellationToken) -> Result<Self> {
+        if setting.config.settings.postgres.url.is_some() {
+            return Ok(Self::Own(Box::new(Own::open(setting, None, asked, stop).await?)));
+        }
         let directory = setting.data_dir();
         if !directory.archive().exists() {
             let root = directory.root().display();
             bail!("{root} has no archive to export; name another data directory with --data-dir");
         }
         match directory.clone().take_existing() {
-            Ok(held) => Ok(Self::Own(Box::new(Own::open(held, asked, stop).await?))),
+            Ok(held) => Ok(Self::Own(Box::new(Own::open(setting, Some(held), asked, stop).await?))),
             Err(DataDirError::InUse { .. }) => {
                 Ok(Self::Running(Download::begin(setting, &directory, asked).await?))
             }
@@ -72,32 +73,46 @@ impl Source {
         }
     }
 
-    pub(super) async fn close(self) {
-        if let Self::Own(own) = self {
-            own.index.close().await;
-            own.archive.close().await;
+    pub(super) async fn close(self) -> Result<()> {
+        match self {
+            Self::Own(own) => own.records.close().await,
+            Self::Running(_) => Ok(()),
         }
     }
 }
 
 impl Own {
-    async fn open(held: Held, asked: &Asked<'_>, stop: &CancellationToken) -> Result<Self> {
-        let archive = stores::archive(&held.directory)?;
-        let index = stores::index(&held.directory)?;
-        // One that was never filled would find nothing, and say nothing.
-        let usable = (!index.needs_rebuild().await).then(|| index.clone() as Arc<dyn SearchIndex>);
-        let is_unusable = usable.is_none();
-        let stores = Arc::new(Stores::new(archive.clone(), usable, Arc::new(SystemClock)));
-        match Export::begin(stores, asked.query, asked.format, stop.clone()).await {
-            Ok(export) => Ok(Self { export, archive, index, _held: held }),
+    async fn open(
+        setting: &Setting,
+        held: Option<Held>,
+        asked: &Asked<'_>,
+        stop: &CancellationToken,
+    ) -> Result<Self> {
+        let records = Records::open(&setting.config, &setting.data_dir(), &Waits::default()).await?;
+        match begin(&records, asked, stop).await {
+            Ok(export) => Ok(Self { export, records, _held: held }),
             Err(error) => {
-                index.close().await;
-                archive.close().await;
-                if is_unusable && matches!(error, ExportError::Store(_)) {
-                    bail!("{error}; `verbatim reindex` makes the search index from the archive");
-                }
-                Err(error.into())
+                records.close().await?;
+                Err(error)
             }
         }
     }
+}
+
+async fn begin(records: &Records, asked: &Asked<'_>, stop: &CancellationToken) -> Result<Export> {
+    let (mut usable, mut remedy) = (None, "");
+    if let Some(index) = &records.index {
+        // One that was never filled would find nothing, and say nothing.
+        match index.needs_rebuild().await {
+            Ok(true) => remedy = "; `verbatim reindex` makes the search index from the archive",
+            // One that can't be asked is told by the search itself, if there is any.
+            Ok(false) | Err(_) => usable = Some(index.clone() as Arc<dyn SearchIndex>),
+        }
+    }
+    let stores = Arc::new(Stores::new(records.archive.clone(), usable, Arc::new(SystemClock)));
+    let begun = Export::begin(stores, asked.query, asked.format, stop.clone()).await;
+    begun.or_else(|error| match error {
+        ExportError::Store(error) => bail!("{error}{remedy}"),
+        error => Err(error.into()),
+    })
 }

@@ -3,6 +3,7 @@
 mod copy;
 mod salvage;
 
+use std::fs;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -11,13 +12,14 @@ use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressStyle};
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use verbatim_archive_postgres::PostgresArchive;
-use verbatim_core::ports::{Archive, CaptureLog, SystemClock};
+use verbatim_core::ports::{Archive, CaptureLog};
 
 use super::{Setting, runtimes};
-use crate::compose::stores;
+use crate::compose::stores::{self, Store};
 use crate::data_dir::DataDir;
 use crate::signals::{Ending, Signals};
 use crate::terminal;
+use crate::waits::Waits;
 use copy::{Copied, copy};
 
 pub(super) fn run(setting: &Setting, from: &Path) -> Result<ExitCode> {
@@ -27,6 +29,7 @@ pub(super) fn run(setting: &Setting, from: &Path) -> Result<ExitCode> {
     if !directory.archive().exists() {
         bail!("{root} has no archive to import: --from-data-dir names a data directory, or a copy of one");
     }
+    let ours = setting.config.secret()?;
     let (logs, _metrics) = setting.telemetry()?;
     let held = directory.clone().take_existing().with_context(|| {
         format!(
@@ -37,7 +40,11 @@ pub(super) fn run(setting: &Setting, from: &Path) -> Result<ExitCode> {
     let runtimes = runtimes()?;
     let done = runtimes.run(async |_| {
         let mut signals = Signals::listen()?;
-        let archive = PostgresArchive::connect(&postgres, std::sync::Arc::new(SystemClock)).await?;
+        let waits = Waits::default();
+        let archive = tokio::select! {
+            connected = stores::connect_archive(postgres.clone(), &waits) => connected?,
+            ending = signals.next() => bail!("{ending}: stopped before it had begun"),
+        };
         let importing = import(setting, &held.directory, &archive, &mut signals).await;
         archive.close().await;
         importing
@@ -46,6 +53,7 @@ pub(super) fn run(setting: &Setting, from: &Path) -> Result<ExitCode> {
     drop(logs);
     let (imported, ending) = done?;
     imported.tell(&root.to_string(), &postgres.address());
+    tell_of_secret(&directory, ours);
     Ok(match ending {
         Some(ending) => {
             terminal::tell("stopped before everything was there: run it again, and it goes on where it was");
@@ -54,6 +62,19 @@ pub(super) fn run(setting: &Setting, from: &Path) -> Result<ExitCode> {
         None if imported.copied.lost > 0 => ExitCode::FAILURE,
         None => ExitCode::SUCCESS,
     })
+}
+
+/// What names a caller in records is a hash of its credential, and the hash depends on a secret.
+fn tell_of_secret(directory: &DataDir, ours: Option<[u8; 32]>) {
+    let path = directory.root().join("secret");
+    let theirs = fs::read(&path).ok();
+    if theirs.is_some() && theirs.as_deref() != ours.as_ref().map(|secret| &secret[..]) {
+        terminal::out(format_args!(
+            "callers without a key of ours go by the same hash in new records only if secret_file names {} or a copy of it \
+             wherever a gateway or web runs",
+            path.display()
+        ));
+    }
 }
 
 /// What there is to say at the end.
@@ -70,7 +91,7 @@ async fn import(
     signals: &mut Signals,
 ) -> Result<(Imported, Option<Ending>)> {
     let unarchived = unarchived(setting, directory).await?;
-    let from = stores::archive(directory)?;
+    let from = stores::embedded_archive(directory).await?;
     let bar = bar(from.health().await?.exchanges)?;
     let stop = CancellationToken::new();
     let copying = copy(from.as_ref(), to, &stop, |copied| {
@@ -97,17 +118,17 @@ async fn import(
 
 /// Exchanges that still wait in capture log and spool. A copy of a data directory has neither.
 async fn unarchived(setting: &Setting, directory: &DataDir) -> Result<u64> {
-    let (settings, background) = (&setting.config.settings, Handle::current());
+    let background = Handle::current();
     let mut waiting = 0;
     if directory.log().exists() {
-        let log = stores::log(directory, settings, &background).await?;
+        let log = stores::embedded_log(directory, &setting.config, &background).await?;
         waiting += log.health().await?.ends_pending;
-        log.shutdown().await?;
+        log.close().await?;
     }
     if directory.spool().exists() {
-        let spool = stores::spool(directory, settings, &background).await?;
-        waiting += spool.health().await?.ends_pending;
-        spool.shutdown().await?;
+        let spool = stores::spool(directory, &setting.config.settings, &background).await?;
+        waiting += CaptureLog::health(spool.as_ref()).await?.ends_pending;
+        spool.close().await?;
     }
     Ok(waiting)
 }

@@ -10,14 +10,15 @@ use verbatim_telemetry::{Logs, Metrics, log_panics};
 
 use super::super::{Setting, runtimes};
 use super::{Program, child, summary, upstreams};
-use crate::compose::{Plan, Service};
+use crate::compose::{Composition, Plan, Service};
 use crate::config::{Config, Origin};
 use crate::data_dir::Held;
 use crate::signals::Signals;
 use crate::terminal;
 
 pub(super) fn run(mut setting: Setting, held: Held, program: &Program) -> Result<ExitCode> {
-    let log = held.directory.run_log();
+    let directory = held.directory.clone();
+    let log = directory.run_log();
     let file = File::create(&log).with_context(|| format!("{} can't be written", log.display()))?;
     // The terminal is the program's.
     let logs = Logs::start_in(file, &setting.config.settings.log.level.0, setting.log_format())?;
@@ -29,8 +30,12 @@ pub(super) fn run(mut setting: Setting, held: Held, program: &Program) -> Result
     let code = runtimes.run(async |background| {
         let mut signals = Signals::listen()?;
         let Setting { config, environment } = setting;
-        let plan = Plan { config, environment, held, metrics, background };
-        let mut service = Service::start(plan).await?;
+        let held = Some(held);
+        let plan =
+            Plan { composition: Composition::Everything, config, environment, held, metrics, background };
+        let Some(mut service) = Service::start(plan, &mut signals).await? else {
+            return Ok(ExitCode::FAILURE);
+        };
         super::tell_upstreams(&service.instance);
         // The program's limit is its own: some take a high one badly.
         let spawn = |command: &mut Command| service.descriptors.as_before(|| command.spawn());
@@ -50,13 +55,13 @@ pub(super) fn run(mut setting: Setting, held: Held, program: &Program) -> Result
         if let Err(error) = service.drain(&mut signals).await {
             terminal::tell(format_args!("verbatim: {error:#}; {} has more", log.display()));
         }
-        if let Some(archive) = &service.archive {
+        if let Some(archive) = service.archive.clone() {
             summary::tell(&summary::of_archive(archive.as_ref(), &program.session).await?, &program.session);
         }
         service.close().await?;
         terminal::tell(format_args!(
             "verbatim: `verbatim --data-dir {}` shows them, at /exchanges?q=session:{} of the dashboard",
-            service.held.directory.root().display(),
+            directory.root().display(),
             program.session
         ));
         anyhow::Ok(code)

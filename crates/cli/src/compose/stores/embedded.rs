@@ -1,23 +1,57 @@
-//! The stores behind the ports: here, and only here, it is decided which engine they are.
+//! Stores on SQLite files in the data directory.
 
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
+use async_trait::async_trait;
 use tokio::runtime::Handle;
+use tokio::task::spawn_blocking;
 use verbatim_archive_sqlite::{ArchiveOptions, SqliteArchive};
-use verbatim_core::ports::SystemClock;
+use verbatim_core::ports::{PortResult, SystemClock};
 use verbatim_log_sqlite::SqliteLog;
 use verbatim_search_sqlite::SqliteSearch;
 
+use super::{IndexStore, Store};
 use crate::config::Settings;
-use crate::data_dir::DataDir;
+use crate::data_dir::{DataDir, make_private};
+
+#[async_trait]
+impl Store for SqliteLog {
+    async fn close(&self) -> Result<()> {
+        self.shutdown().await.context("the capture log did not close in order")
+    }
+}
+
+#[async_trait]
+impl Store for SqliteArchive {
+    async fn close(&self) -> Result<()> {
+        Self::close(self).await;
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Store for SqliteSearch {
+    async fn close(&self) -> Result<()> {
+        Self::close(self).await;
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl IndexStore for SqliteSearch {
+    async fn needs_rebuild(&self) -> PortResult<bool> {
+        Ok(Self::needs_rebuild(self).await)
+    }
+}
 
 /// Opens the capture log.
-pub(crate) async fn log(
+pub(super) async fn log(
     directory: &DataDir,
     settings: &Settings,
     background: &Handle,
 ) -> Result<Arc<SqliteLog>> {
+    make_private(&directory.log())?;
     let config = verbatim_log_sqlite::Config {
         max_bytes: settings.capture_log.max_bytes.0,
         housekeeping: Some(background.clone()),
@@ -32,6 +66,7 @@ pub(crate) async fn spool(
     settings: &Settings,
     background: &Handle,
 ) -> Result<Arc<SqliteLog>> {
+    make_private(&directory.spool())?;
     let config = spool_config(directory, settings, background);
     Ok(Arc::new(SqliteLog::open(config).await.context("spool")?))
 }
@@ -55,20 +90,20 @@ fn spool_config(
     }
 }
 
-/// Opens the archive. Blocks its thread; those that write for it inherit that one's priority.
-pub(crate) fn archive(directory: &DataDir) -> Result<Arc<SqliteArchive>> {
-    let archive =
-        SqliteArchive::open(&directory.archive(), Arc::new(SystemClock), &ArchiveOptions::default());
-    Ok(Arc::new(archive.context("archive")?))
+/// Opens the archive; its threads have the priority of those of the calling runtime.
+pub(crate) async fn archive(directory: &DataDir) -> Result<Arc<SqliteArchive>> {
+    let path = directory.archive();
+    make_private(&path)?;
+    let open = move || SqliteArchive::open(&path, Arc::new(SystemClock), &ArchiveOptions::default());
+    Ok(Arc::new(spawn_blocking(open).await?.context("archive")?))
 }
 
-/// Opens the search index. Blocks its thread; the one that writes for it inherits that one's priority.
-pub(crate) fn index(directory: &DataDir) -> Result<Arc<SqliteSearch>> {
-    let directory = directory.index();
-    std::fs::create_dir_all(&directory).with_context(|| format!("could not make {}", directory.display()))?;
-    let path = directory.join("search.db");
+/// Opens the search index; its thread has the priority of those of the calling runtime.
+pub(super) async fn index(directory: &DataDir) -> Result<Arc<SqliteSearch>> {
+    make_private(&directory.index())?;
+    let path = directory.index().join("search.db");
     let config = verbatim_search_sqlite::Config { path, writer: verbatim_sqlite::WriterOptions::default() };
-    Ok(Arc::new(SqliteSearch::open(config).context("search index")?))
+    Ok(Arc::new(spawn_blocking(move || SqliteSearch::open(config)).await?.context("search index")?))
 }
 
 #[cfg(test)]

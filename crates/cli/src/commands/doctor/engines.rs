@@ -1,0 +1,170 @@
+//! The engines that are configured: whether they let us in, their versions and settings, and how full they are.
+
+use std::sync::Arc;
+
+use bytesize::ByteSize;
+use verbatim_archive_postgres::{PostgresArchive, PostgresConfig, Server};
+use verbatim_core::ports::{CaptureLog, PortResult};
+use verbatim_log_nats::NatsLog;
+use verbatim_search_meilisearch::MeilisearchIndex;
+
+use super::super::Setting;
+use super::Finding;
+use crate::client::Client;
+use crate::compose::stores;
+
+/// More connections than these see to a process's upkeep.
+const UPKEEP: u32 = 2;
+
+/// Those that are configured and let us in.
+#[derive(Default)]
+pub(super) struct Engines {
+    pub(super) log: Option<Arc<NatsLog>>,
+    pub(super) archive: Option<Arc<PostgresArchive>>,
+    pub(super) index: Option<Arc<MeilisearchIndex>>,
+}
+
+impl Engines {
+    /// Tries each once.
+    pub(super) async fn look(setting: &Setting) -> anyhow::Result<(Self, Vec<Finding>)> {
+        let (mut engines, mut findings) = (Self::default(), Vec::new());
+        let config = &setting.config;
+        if let Some(nats) = config.nats()? {
+            let limit = nats.max_bytes;
+            findings.push(found("NATS", look_at_log(stores::try_log(nats).await, limit, &mut engines).await));
+        }
+        if let Some(postgres) = config.postgres()? {
+            findings.push(found("PostgreSQL", look_at_archive(postgres, &mut engines).await));
+        }
+        if let Some(meilisearch) = config.meilisearch()? {
+            let index = stores::index_on_engine(meilisearch)?;
+            findings.push(found("Meilisearch", look_at_index(index, &mut engines).await));
+        }
+        Ok((engines, findings))
+    }
+
+    pub(super) async fn close(self) {
+        if let Some(log) = self.log {
+            log.shutdown().await;
+        }
+        if let Some(archive) = self.archive {
+            archive.close().await;
+        }
+    }
+}
+
+/// Adapters' errors say what to do.
+fn found(engine: &str, looked: PortResult<Finding>) -> Finding {
+    looked.unwrap_or_else(|error| Finding::bad(engine, error.to_string()))
+}
+
+async fn look_at_log(
+    connected: PortResult<Arc<NatsLog>>,
+    limit: u64,
+    engines: &mut Engines,
+) -> PortResult<Finding> {
+    let log = connected?;
+    let (version, bytes) = (log.server_version(), log.health().await?.bytes);
+    engines.log = Some(log);
+    let text = format!("version {version}, streams as expected, {} kept", ByteSize(bytes).display().iec());
+    Ok(match limit {
+        1.. if bytes > limit / 2 => Finding::doubtful(
+            "NATS",
+            format!(
+                "{text} of {} (capture_log.max_bytes): are recorders running, and do they keep up?",
+                ByteSize(limit).display().iec()
+            ),
+        ),
+        _ => Finding::good("NATS", text),
+    })
+}
+
+async fn look_at_archive(config: PostgresConfig, engines: &mut Engines) -> PortResult<Finding> {
+    let wanted = u32::try_from(2 * config.pool_size).unwrap_or(u32::MAX).saturating_add(UPKEEP);
+    let archive = stores::try_archive(config).await?;
+    let server = archive.server().await?;
+    let address = archive.address().to_owned();
+    engines.archive = Some(archive);
+    Ok(judge(&server, &address, wanted))
+}
+
+/// `wanted` is how many connections one process may open.
+fn judge(server: &Server, address: &str, wanted: u32) -> Finding {
+    let Server { version, is_durable, max_connections, connections } = server;
+    let text = format!(
+        "version {version} at {address}, schema up to date, {connections} of {max_connections} connections taken"
+    );
+    if !is_durable {
+        return Finding::doubtful(
+            "PostgreSQL",
+            format!(
+                "{text}; fsync or full_page_writes is off: a crash of its machine may lose or damage records"
+            ),
+        );
+    }
+    if connections.saturating_add(wanted) > *max_connections {
+        return Finding::doubtful(
+            "PostgreSQL",
+            format!(
+                "{text}; one process more may want {wanted}: raise max_connections, or lower [postgres] pool_size"
+            ),
+        );
+    }
+    Finding::good("PostgreSQL", text)
+}
+
+async fn look_at_index(index: Arc<MeilisearchIndex>, engines: &mut Engines) -> PortResult<Finding> {
+    index.check().await?;
+    let (version, incomplete) = (index.version().await?, index.needs_rebuild().await?);
+    let text = format!("version {version} at {}", index.address());
+    engines.index = Some(index);
+    Ok(match incomplete {
+        true => Finding::doubtful(
+            "Meilisearch",
+            format!(
+                "{text}; its index is new: an indexer builds it when it starts, `verbatim reindex` at once"
+            ),
+        ),
+        false => Finding::good("Meilisearch", text),
+    })
+}
+
+/// How roles on their own say they are that answer where they are configured to listen; others may run elsewhere.
+pub(super) async fn roles(client: &Client, setting: &Setting) -> Vec<Finding> {
+    let settings = &setting.config.settings;
+    let mut findings = Vec::new();
+    for (role, address) in [("recorder", settings.recorder.listen), ("indexer", settings.indexer.listen)] {
+        let Ok(answer) = client.get(&format!("http://{address}/readyz")).await else { continue };
+        let said = String::from_utf8_lossy(&answer.body).into_owned();
+        findings.push(match answer.status.is_success() {
+            true => Finding::good(role, format!("one is ready, at {address}")),
+            false => Finding::doubtful(role, format!("the one at {address} is not ready: {said}")),
+        });
+    }
+    findings
+}
+
+#[cfg(test)]
+mod tests {
+    use verbatim_core::ports::PortError;
+
+    use super::super::State;
+    use super::*;
+
+    #[test]
+    fn a_server_that_may_lose_records_or_is_nearly_full_is_worth_a_look() {
+        let server =
+            Server { version: "15.1".into(), is_durable: true, max_connections: 100, connections: 10 };
+        assert_eq!(judge(&server, "db", 18).state, State::Good);
+        let full = Server { connections: 90, ..server.clone() };
+        assert!(judge(&full, "db", 18).text.contains("raise max_connections"));
+        let risky = Server { is_durable: false, ..server };
+        assert!(judge(&risky, "db", 18).text.contains("fsync"));
+    }
+
+    #[test]
+    fn what_an_engine_refuses_is_bad_and_told_as_its_adapter_tells_it() {
+        let finding = found("NATS", Err(PortError::Permanent("NATS at x is too old".into())));
+        assert_eq!((finding.state, finding.text.as_str()), (State::Bad, "NATS at x is too old"));
+    }
+}

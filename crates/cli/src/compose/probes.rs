@@ -1,0 +1,209 @@
+//! `/livez`, `/readyz` and `/metrics` of roles that serve nobody else.
+
+use std::convert::Infallible;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use bytes::Bytes;
+use http::{Method, Request, Response, StatusCode, header};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use serde_json::json;
+use tokio::net::TcpListener;
+use tokio::runtime::Handle;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use verbatim_core::ports::{Archive, CaptureLog, PortResult, SearchIndex};
+use verbatim_gateway::HealthHandle;
+use verbatim_listen::{Arrived, Door, Limits, Line, attend};
+use verbatim_telemetry::Metrics;
+
+use super::Service;
+use super::parts::Relaying;
+use crate::config::Config;
+use crate::waits::Waits;
+
+/// Those who probe are few.
+const LIMITS: Limits =
+    Limits { connections: 32, head: Duration::from_secs(10), keep_alive: Duration::from_secs(120) };
+/// An engine that does not answer for so long can't be asked now.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// Whom readiness depends on: each that is there is asked.
+#[derive(Default)]
+pub(super) struct Asked {
+    pub(super) log: Option<Arc<dyn CaptureLog>>,
+    pub(super) archive: Option<Arc<dyn Archive>>,
+    pub(super) index: Option<Arc<dyn SearchIndex>>,
+    pub(super) gateway: Option<HealthHandle>,
+    /// What keeps it from being ready for good.
+    pub(super) problem: Option<&'static str>,
+}
+
+/// What is told to those who probe.
+pub(super) struct Readiness {
+    waits: Waits,
+    metrics: Metrics,
+    asked: OnceLock<Asked>,
+}
+
+/// A listener for those who probe.
+pub(super) struct Probes {
+    listener: TcpListener,
+    readiness: Arc<Readiness>,
+}
+
+impl Probes {
+    /// Opens the socket.
+    pub(super) async fn bind(address: SocketAddr, waits: Waits, metrics: Metrics) -> Result<Self> {
+        let listener = TcpListener::bind(address).await.with_context(|| {
+            format!("can't listen on {address}; is another program using that port? choose another one")
+        })?;
+        let readiness = Arc::new(Readiness { waits, metrics, asked: OnceLock::new() });
+        Ok(Self { listener, readiness })
+    }
+
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
+    /// Serves until told to end.
+    pub(super) async fn run(self, token: CancellationToken) {
+        let Self { listener, readiness } = self;
+        let mut door = Door::new(listener, LIMITS.connections);
+        let mut connections = JoinSet::new();
+        loop {
+            let Arrived { stream, slot, .. } = tokio::select! {
+                arrived = door.next() => arrived,
+                Some(_) = connections.join_next() => continue,
+                () = token.cancelled() => break,
+            };
+            let (readiness, token) = (Arc::clone(&readiness), token.clone());
+            connections.spawn(async move {
+                let _slot = slot;
+                let line = Line::default();
+                let service = service_fn(|request: Request<Incoming>| {
+                    let (busy, readiness) = (line.begin(), Arc::clone(&readiness));
+                    async move {
+                        let answer = readiness.answer(request.method(), request.uri().path()).await;
+                        drop(busy);
+                        Ok::<_, Infallible>(answer)
+                    }
+                });
+                let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
+                if let Some(Err(error)) = attend(connection, &line, &LIMITS, &token, &token).await {
+                    tracing::debug!(%error, "a probe's connection ended early");
+                }
+            });
+        }
+        drop(door);
+        while connections.join_next().await.is_some() {}
+    }
+}
+
+impl Readiness {
+    /// From now on these are asked; before, the process is not ready.
+    pub(super) fn ask(&self, asked: Asked) {
+        // Nobody else sets it.
+        let _ = self.asked.set(asked);
+    }
+
+    async fn answer(&self, method: &Method, path: &str) -> Response<Full<Bytes>> {
+        const JSON: &str = "application/json";
+        const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
+        let (status, kind, body) = match (method, path) {
+            (&Method::GET | &Method::HEAD, "/livez") => (StatusCode::OK, TEXT, "ok\n".to_owned()),
+            (&Method::GET | &Method::HEAD, "/readyz" | "/healthz" | "/health") => {
+                let problems = self.problems().await;
+                let (status, word) = match problems.is_empty() {
+                    true => (StatusCode::OK, "ok"),
+                    false => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
+                };
+                (status, JSON, json!({ "status": word, "problems": problems }).to_string())
+            }
+            (&Method::GET | &Method::HEAD, "/metrics") => (StatusCode::OK, TEXT, self.metrics.render()),
+            _ => (StatusCode::NOT_FOUND, TEXT, "expected /livez, /readyz or /metrics\n".to_owned()),
+        };
+        let mut answer = Response::new(Full::new(Bytes::from(body)));
+        *answer.status_mut() = status;
+        answer.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static(kind));
+        answer
+    }
+
+    /// What keeps the process from doing its work, a line each.
+    async fn problems(&self) -> Vec<String> {
+        let mut problems = self.waits.now();
+        let Some(Asked { log, archive, index, gateway, problem }) = self.asked.get() else {
+            if problems.is_empty() {
+                problems.push("starting".to_owned());
+            }
+            return problems;
+        };
+        problems.extend(problem.map(str::to_owned));
+        let log = async {
+            match log {
+                Some(log) => ask("capture log", log.health()).await,
+                None => None,
+            }
+        };
+        let archive = async {
+            match archive {
+                // Anything that reads will do; this is cheap however large the archive is.
+                Some(archive) => ask("archive", archive.oldest_open_sequence()).await,
+                None => None,
+            }
+        };
+        let index = async {
+            match index {
+                Some(index) => ask("search index", index.health()).await,
+                None => None,
+            }
+        };
+        let asked: [Option<String>; 3] = tokio::join!(log, archive, index).into();
+        problems.extend(asked.into_iter().flatten());
+        let relay = gateway.as_ref().map(HealthHandle::snapshot);
+        if relay.is_some_and(|relay| !relay.log_up && !relay.spool_up) {
+            problems.push("neither the capture log nor the spool takes what is captured".to_owned());
+        }
+        problems
+    }
+}
+
+/// What is wrong with what was asked, if anything.
+async fn ask<T>(what: &str, answer: impl Future<Output = PortResult<T>>) -> Option<String> {
+    match timeout(PATIENCE, answer).await {
+        Ok(Ok(_)) => None,
+        Ok(Err(error)) => Some(format!("{what}: {error}")),
+        Err(_) => Some(format!("{what}: no answer within {} s", PATIENCE.as_secs())),
+    }
+}
+
+impl Service {
+    /// A listener of its own for those who probe, which goes on until everything else has ended.
+    pub(super) async fn add_probes(&mut self, address: SocketAddr) -> Result<Arc<Readiness>> {
+        let probes = Probes::bind(address, self.waits.clone(), self.metrics.clone()).await?;
+        let readiness = Arc::clone(&probes.readiness);
+        self.probes = Some(format!("http://{}", probes.local_addr()?));
+        self.roles.add_beneath("probes", &Handle::current(), |token| async move {
+            probes.run(token).await;
+            Ok(())
+        });
+        Ok(readiness)
+    }
+
+    /// The same for a relay, where that is configured.
+    pub(super) async fn add_probes_of_gateway(&mut self, config: &Config, relaying: &Relaying) -> Result<()> {
+        if let Some(address) = config.settings.gateway.admin_listen {
+            let gateway = Some(relaying.health.clone());
+            self.add_probes(address.0).await?.ask(Asked { gateway, ..Asked::default() });
+        }
+        Ok(())
+    }
+}

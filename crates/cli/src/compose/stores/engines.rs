@@ -1,0 +1,75 @@
+//! Stores on NATS, PostgreSQL and Meilisearch.
+//!
+//! An engine that can't be reached yet is waited for, one that will never let us in is an error: it names the engine, where
+//! it is, what was expected and what to do.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Result;
+use async_trait::async_trait;
+use verbatim_archive_postgres::{PostgresArchive, PostgresConfig};
+use verbatim_core::ports::{PortResult, SystemClock};
+use verbatim_log_nats::NatsLog;
+use verbatim_search_meilisearch::MeilisearchIndex;
+
+use super::{IndexStore, Store};
+use crate::waits::Waits;
+
+#[async_trait]
+impl Store for NatsLog {
+    async fn close(&self) -> Result<()> {
+        self.shutdown().await;
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Store for PostgresArchive {
+    async fn close(&self) -> Result<()> {
+        Self::close(self).await;
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Store for MeilisearchIndex {
+    /// It keeps nothing open but connections.
+    async fn close(&self) -> Result<()> {
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl IndexStore for MeilisearchIndex {
+    async fn needs_rebuild(&self) -> PortResult<bool> {
+        Self::needs_rebuild(self).await
+    }
+}
+
+/// Connects to the capture log.
+pub(crate) async fn connect_log(config: verbatim_log_nats::Config, waits: &Waits) -> Result<Arc<NatsLog>> {
+    Ok(waits.until("NATS", || try_log(config.clone())).await?)
+}
+
+/// The same without waiting.
+pub(crate) async fn try_log(config: verbatim_log_nats::Config) -> PortResult<Arc<NatsLog>> {
+    let config = verbatim_log_nats::Config { connect_within: Duration::ZERO, ..config };
+    Ok(Arc::new(NatsLog::connect(config).await?))
+}
+
+/// Connects to the archive.
+pub(crate) async fn connect_archive(config: PostgresConfig, waits: &Waits) -> Result<Arc<PostgresArchive>> {
+    Ok(waits.until("PostgreSQL", || try_archive(config.clone())).await?)
+}
+
+/// The same without waiting.
+pub(crate) async fn try_archive(config: PostgresConfig) -> PortResult<Arc<PostgresArchive>> {
+    let config = PostgresConfig { patience: Duration::ZERO, ..config };
+    Ok(Arc::new(PostgresArchive::connect(&config, Arc::new(SystemClock)).await?))
+}
+
+/// The search index, which connects when it is asked for something.
+pub(crate) fn index(config: verbatim_search_meilisearch::Config) -> Result<Arc<MeilisearchIndex>> {
+    Ok(Arc::new(MeilisearchIndex::new(config)?))
+}

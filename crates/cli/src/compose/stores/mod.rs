@@ -1,0 +1,124 @@
+//! The stores behind the ports: here, and only here, it is decided which engine they are.
+
+mod embedded;
+mod engines;
+mod late_log;
+
+use std::sync::Arc;
+
+use anyhow::{Result, bail};
+use async_trait::async_trait;
+use tokio::runtime::Handle;
+use verbatim_core::ports::{Archive, CaptureLog, Live, PortResult, SearchIndex};
+
+use crate::config::Config;
+use crate::data_dir::DataDir;
+use crate::waits::Waits;
+
+pub(crate) use embedded::{archive as embedded_archive, spool};
+pub(crate) use engines::{connect_archive, connect_log, index as index_on_engine, try_archive, try_log};
+pub(crate) use late_log::LateLog;
+
+/// What the composition root asks of a store beside its port.
+#[async_trait]
+pub(crate) trait Store: Send + Sync {
+    /// Closes it in order, once nothing runs on it any more.
+    async fn close(&self) -> Result<()>;
+}
+
+/// A capture log, whichever engine keeps it.
+pub(crate) trait LogStore: CaptureLog + Live + Store {}
+impl<T: CaptureLog + Live + Store> LogStore for T {}
+
+/// An archive, whichever engine keeps it.
+pub(crate) trait ArchiveStore: Archive + Store {}
+impl<T: Archive + Store> ArchiveStore for T {}
+
+/// A search index, whichever engine keeps it.
+#[async_trait]
+pub(crate) trait IndexStore: SearchIndex + Store {
+    /// Whether records may be missing from it until it is made anew from the archive: it is new, or was damaged.
+    async fn needs_rebuild(&self) -> PortResult<bool>;
+}
+
+/// Archive and index of one installation.
+pub(crate) struct Records {
+    pub(crate) archive: Arc<dyn ArchiveStore>,
+    /// `None`: there is no word search.
+    pub(crate) index: Option<Arc<dyn IndexStore>>,
+}
+
+/// Opens the archive where the configuration says that it is. One that can't be reached yet is waited for; what may block
+/// is done on the calling runtime's blocking threads.
+pub(crate) async fn archive(
+    config: &Config,
+    directory: &DataDir,
+    waits: &Waits,
+) -> Result<Arc<dyn ArchiveStore>> {
+    match config.postgres()? {
+        Some(postgres) => Ok(connect_archive(postgres, waits).await?),
+        None => Ok(embedded::archive(directory).await?),
+    }
+}
+
+/// Opens the search index where the configuration says that it is; one beside the archive on PostgreSQL has to be named.
+pub(crate) async fn index(config: &Config, directory: &DataDir) -> Result<Option<Arc<dyn IndexStore>>> {
+    match config.meilisearch()? {
+        Some(meilisearch) => Ok(Some(index_on_engine(meilisearch)?)),
+        None if config.settings.postgres.url.is_some() => Ok(None),
+        None => Ok(Some(embedded::index(directory).await?)),
+    }
+}
+
+impl Records {
+    /// Opens both, side by side: each waits for the disk, or for another machine.
+    pub(crate) async fn open(config: &Config, directory: &DataDir, waits: &Waits) -> Result<Self> {
+        match tokio::join!(archive(config, directory, waits), index(config, directory)) {
+            (Ok(archive), Ok(index)) => Ok(Self { archive, index }),
+            (Ok(archive), Err(error)) => {
+                archive.close().await?;
+                Err(error)
+            }
+            (Err(error), Ok(Some(index))) => {
+                index.close().await?;
+                Err(error)
+            }
+            (Err(error), _) => Err(error),
+        }
+    }
+
+    /// Closes both.
+    pub(crate) async fn close(self) -> Result<()> {
+        if let Some(index) = &self.index {
+            index.close().await?;
+        }
+        self.archive.close().await
+    }
+}
+
+/// Opens the capture log in the data directory.
+pub(crate) async fn embedded_log(
+    directory: &DataDir,
+    config: &Config,
+    background: &Handle,
+) -> Result<Arc<dyn LogStore>> {
+    Ok(embedded::log(directory, &config.settings, background).await?)
+}
+
+/// Refuses to leave behind what a capture log in the data directory still holds while another one takes its place.
+pub(crate) async fn refuse_abandoned_log(directory: &DataDir, config: &Config) -> Result<()> {
+    if !directory.log().exists() {
+        return Ok(());
+    }
+    let log = embedded::log(directory, &config.settings, &Handle::current()).await?;
+    let waiting = log.health().await?.ends_pending;
+    log.close().await?;
+    if waiting > 0 {
+        bail!(
+            "{} holds {waiting} exchanges that are not archived yet, and would stay there with the capture log on NATS: \
+             run `verbatim up` once more without [nats] until they are archived, then end it",
+            directory.log().display()
+        );
+    }
+    Ok(())
+}

@@ -1,0 +1,68 @@
+//! Everything in one process, on engines.
+
+use crate::api::{call, get_json, listed, same_bytes};
+use crate::engines::Engines;
+use crate::support::complaint;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_process_keeps_its_archive_in_postgresql() {
+    let mut engines = Engines::start_migrated().await;
+    engines.set("VERBATIM_NATS__URL", "");
+    let up = engines.start_role("up", "data");
+    let first = call(&up.relay, "天气?").await;
+    listed(&up.dashboard, &first).await;
+    same_bytes(&up.dashboard, &first).await;
+    let (_, page) = get_json(&format!("{}/api/v1/exchanges?q=天气+in:all", up.dashboard)).await;
+    assert_eq!(page["items"].as_array().map(Vec::len), Some(1), "{page}");
+    assert!(!engines.path("data/archive").exists() && engines.path("data/log").exists());
+    up.stop();
+
+    let backup = engines.output(&["backup", "copy", "--data-dir", "data"]);
+    assert!(complaint(&backup).contains("pg_dump"), "{}", complaint(&backup));
+    let reindex = engines.output(&["reindex", "--data-dir", "data"]);
+    assert!(complaint(&reindex).contains("VERBATIM_MEILISEARCH__URL"), "{}", complaint(&reindex));
+
+    let up = engines.start_role("up", "data");
+    listed(&up.dashboard, &first).await;
+    up.stop();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_process_uses_nats_and_postgresql() {
+    let engines = Engines::start_migrated().await;
+    let up = engines.start_role("up", "data");
+    let only = call(&up.relay, "天气?").await;
+    listed(&up.dashboard, &only).await;
+    same_bytes(&up.dashboard, &only).await;
+    let (_, health) = get_json(&format!("{}/api/v1/health/pipeline", up.dashboard)).await;
+    assert_eq!(health["status"], "ok", "{health}");
+    assert!(!engines.path("data/log").exists(), "the log is on NATS");
+    up.stop();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_that_still_holds_calls_is_not_left_behind_for_nats() {
+    let mut engines = Engines::start_migrated().await;
+    let (nats, postgres) = (engines.nats.url(), engines.postgres.url(&engines.database));
+    engines.set("VERBATIM_NATS__URL", "");
+    let up = engines.start_role("up", "data");
+    let only = call(&up.relay, "天气?").await;
+    // It dies with the call in its log: PostgreSQL can't be reached.
+    engines.postgres.sql("postgres", &format!("ALTER DATABASE {} ALLOW_CONNECTIONS false", engines.database));
+    engines.postgres.end_sessions(&engines.database);
+    let last = call(&up.relay, "and now?").await;
+    up.kill();
+    engines.postgres.sql("postgres", &format!("ALTER DATABASE {} ALLOW_CONNECTIONS true", engines.database));
+    engines.set("VERBATIM_NATS__URL", &nats);
+    let refused = complaint(&engines.output(&["up", "--data-dir", "data", "--log-level", "off"]));
+    assert!(refused.contains("not archived yet") && refused.contains("without [nats]"), "{refused}");
+
+    engines.set("VERBATIM_NATS__URL", "");
+    engines.set("VERBATIM_POSTGRES__URL", &postgres);
+    let up = engines.start_role("up", "data");
+    listed(&up.dashboard, &only).await;
+    listed(&up.dashboard, &last).await;
+    up.stop();
+    engines.set("VERBATIM_NATS__URL", &nats);
+    engines.start_role("up", "data").stop();
+}

@@ -1,0 +1,42 @@
+//! Word search on a Meilisearch that is given.
+
+use crate::api::{call, found, until};
+use crate::engines::{Engines, Meilisearch};
+use crate::support::complaint;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn words_are_found_by_the_dashboard_and_again_in_an_index_that_was_built_anew() {
+    let Some(meilisearch) = Meilisearch::given() else { return };
+    let mut engines = Engines::start_migrated().await;
+    engines.use_meilisearch(&meilisearch);
+    let gateway = engines.start_role("gateway", "gateway");
+    let recorder = engines.start_role("recorder", "recorder");
+    let web = engines.start_role("web", "web");
+    // Captured before an indexer is there.
+    let first = call(&gateway.relay, "What is the weather in 杭州?").await;
+    let indexers = [engines.start_role("indexer", "indexer-1"), engines.start_role("indexer", "indexer-2")];
+    for indexer in &indexers {
+        until(&format!("{}/readyz", indexer.health), "an indexer", |status, _| status == 200).await;
+    }
+    found(&web.dashboard, "杭州", &first).await;
+    let second = call(&gateway.relay, "And in 杭州 tomorrow?").await;
+    found(&web.dashboard, "杭州", &second).await;
+
+    let rebuilt = engines.output(&["reindex"]);
+    assert!(rebuilt.status.success(), "{}", complaint(&rebuilt));
+    for call in [&first, &second] {
+        found(&web.dashboard, "杭州", call).await;
+    }
+    [gateway, recorder, web].into_iter().chain(indexers).for_each(crate::role::Role::stop);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_process_uses_all_three_engines() {
+    let Some(meilisearch) = Meilisearch::given() else { return };
+    let mut engines = Engines::start_migrated().await;
+    engines.use_meilisearch(&meilisearch);
+    let up = engines.start_role("up", "data");
+    let call = call(&up.relay, "What is the weather in 杭州?").await;
+    found(&up.dashboard, "杭州", &call).await;
+    up.stop();
+}
