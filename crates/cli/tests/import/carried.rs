@@ -17,6 +17,9 @@ async fn every_record_and_leg_is_there_afterwards_and_a_second_time_changes_noth
     let health = worlds.to().await.health().await.unwrap();
     let from = worlds.from().health().await.unwrap();
     assert_eq!((health.exchanges, health.captured_bytes), (from.exchanges, from.captured_bytes));
+    let (here, there) = (worlds.export(false).await, worlds.export(true).await);
+    assert_eq!(here.split(|byte| *byte == b'\n').count() as u64, health.exchanges + 1);
+    assert!(here == there, "an export of either is the same");
 
     let said = worlds.import().await;
     // Checkpoints are looked at again: they might hold more now.

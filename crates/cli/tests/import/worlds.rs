@@ -118,6 +118,17 @@ impl Worlds {
         output
     }
 
+    /// What `verbatim export` writes of the data directory, or of the database.
+    pub(crate) async fn export(&self, of_database: bool) -> Vec<u8> {
+        let mut command = verbatim(self.place.path(), &["export", "--data-dir", "old"]);
+        if of_database {
+            command.env("VERBATIM_POSTGRES__URL", self.server.url(&self.database));
+        }
+        let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+        assert!(output.status.success(), "{}", complaint(&output));
+        output.stdout
+    }
+
     /// Every record and each of its bodies is there, and nothing else; what sums and lists say, too.
     pub(crate) async fn assert_same(&self) {
         let (from, to) = (self.from(), self.to().await);
@@ -290,7 +301,7 @@ fn damaged(builder: ExchangeBuilder, week: u32) -> ExchangeRecord {
 }
 
 fn unrecorded(builder: ExchangeBuilder, week: u32) -> ExchangeRecord {
-    let mode = if week % 2 == 0 { RecordMode::Meta } else { RecordMode::Off };
+    let mode = if week.is_multiple_of(2) { RecordMode::Meta } else { RecordMode::Off };
     builder.with(|exchange| exchange.record = mode).build()
 }
 
@@ -305,7 +316,7 @@ fn all_legs(builder: ExchangeBuilder, week: u32) -> ExchangeRecord {
 }
 
 fn running(builder: ExchangeBuilder, week: u32) -> ExchangeRecord {
-    let outcome = if week % 2 == 0 { Outcome::Running } else { Outcome::Incomplete };
+    let outcome = if week.is_multiple_of(2) { Outcome::Running } else { Outcome::Incomplete };
     builder
         .with(|exchange| {
             exchange.outcome = outcome;

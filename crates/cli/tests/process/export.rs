@@ -22,7 +22,7 @@ async fn calls(process: &Process, count: usize) {
         let body = json!({ "model": "gpt-4o-mini", "messages": [{ "role": "user", "content": format!("天气 {n}") }] });
         let url = format!("{}/v1/chat/completions", process.instance.gateway);
         let request = client.post(url).bearer_auth("sk-mine").header("content-type", "application/json");
-        let request = request.header("x-verbatim-tags", if n % 2 == 0 { "even" } else { "odd" });
+        let request = request.header("x-verbatim-tags", if n.is_multiple_of(2) { "even" } else { "odd" });
         assert_eq!(request.body(body.to_string()).send().await.unwrap().status(), 200);
     }
     let url = format!("{}/api/v1/exchanges?q=%E5%A4%A9%E6%B0%94&limit=200", process.instance.web);

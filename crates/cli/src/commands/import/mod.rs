@@ -127,7 +127,7 @@ async fn unarchived(setting: &Setting, directory: &DataDir) -> Result<u64> {
     }
     if directory.spool().exists() {
         let spool = stores::spool(directory, &setting.config.settings, &background).await?;
-        waiting += CaptureLog::health(spool.as_ref()).await?.ends_pending;
+        waiting += CaptureLog::health(&*spool).await?.ends_pending;
         spool.close().await?;
     }
     Ok(waiting)
