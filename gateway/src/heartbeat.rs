@@ -16,12 +16,21 @@ const AT_MOST: Duration = Duration::from_secs(4);
 /// The first beat waits so long for what earlier processes left to be known.
 const STOCK_WITHIN: Duration = Duration::from_secs(20);
 
-/// One sign of life. A log that can't take it now is no reason to stop.
-async fn beat(log: &Arc<dyn CaptureLog>, gateway: &str) {
-    match timeout(AT_MOST, log.heartbeat(gateway)).await {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => tracing::warn!(%error, "the capture log took no heartbeat"),
-        Err(_) => tracing::warn!("the capture log took no heartbeat within {AT_MOST:?}"),
+/// One sign of life. A log that can't take it now is no reason to stop; `missed` is why it could not the last time.
+async fn beat(log: &Arc<dyn CaptureLog>, gateway: &str, missed: &mut Option<String>) {
+    let why = match timeout(AT_MOST, log.heartbeat(gateway)).await {
+        Ok(Ok(())) => {
+            if missed.take().is_some() {
+                tracing::info!("the capture log takes heartbeats again");
+            }
+            return;
+        }
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => format!("no answer within {AT_MOST:?}"),
+    };
+    if missed.as_ref() != Some(&why) {
+        tracing::warn!("the capture log takes no heartbeats: {why}");
+        *missed = Some(why);
     }
 }
 
@@ -36,10 +45,11 @@ pub(crate) async fn run(
     let _ = stop.run_until_cancelled(timeout(STOCK_WITHIN, spool.stock())).await;
     let mut ticks = interval(EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut missed = None;
     while stop.run_until_cancelled(ticks.tick()).await.is_some() {
         for earlier in spool.writers() {
-            beat(&log, &earlier).await;
+            beat(&log, &earlier, &mut missed).await;
         }
-        beat(&log, &gateway).await;
+        beat(&log, &gateway, &mut missed).await;
     }
 }

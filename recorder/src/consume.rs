@@ -16,6 +16,7 @@ use verbatim_proto::{decode, delta_decode};
 
 use crate::assemble::is_complete;
 use crate::collect::Collected;
+use crate::outage::Outage;
 use crate::sources::{Spliced, read, splice};
 use crate::{Ports, RecorderConfig, record};
 
@@ -76,6 +77,7 @@ pub(crate) async fn run(config: RecorderConfig, ports: Ports, token: Cancellatio
     let mut stop_at: Option<Instant> = None;
     let mut commits: JoinSet<PortResult<()>> = JoinSet::new();
     let room = Room::new(&config);
+    let (mut reading, mut archiving) = (Outage::of("read the capture log"), Outage::of("archive"));
     loop {
         if token.is_cancelled() {
             let stop_at = *stop_at.get_or_insert_with(|| Instant::now() + config.drain);
@@ -86,10 +88,10 @@ pub(crate) async fn run(config: RecorderConfig, ports: Ports, token: Cancellatio
         }
         while commits.len() >= config.batches_in_flight.max(1) {
             let joined = commits.join_next().await;
-            wait = after(joined, wait)?;
+            wait = after(joined, wait, &mut archiving)?;
         }
         while let Some(joined) = commits.try_join_next() {
-            wait = after(Some(joined), wait)?;
+            wait = after(Some(joined), wait, &mut archiving)?;
         }
         if !wait.is_zero() {
             tokio::select! { () = tokio::time::sleep(wait) => {}, () = token.cancelled(), if stop_at.is_none() => {} }
@@ -109,9 +111,12 @@ pub(crate) async fn run(config: RecorderConfig, ports: Ports, token: Cancellatio
             () = token.cancelled(), if stop_at.is_none() => continue,
         };
         let deliveries = match pulled {
-            Ok(deliveries) => deliveries,
+            Ok(deliveries) => {
+                reading.over();
+                deliveries
+            }
             Err(error) if error.is_transient() => {
-                tracing::warn!(%error, "the capture log can't be read now");
+                reading.failed(&error);
                 wait = longer(wait);
                 continue;
             }
@@ -120,7 +125,7 @@ pub(crate) async fn run(config: RecorderConfig, ports: Ports, token: Cancellatio
         if deliveries.is_empty() && token.is_cancelled() {
             // What is being committed may be handed back: only when that is done, too, the log is empty.
             let Some(joined) = commits.join_next().await else { break };
-            wait = after(Some(joined), wait)?;
+            wait = after(Some(joined), wait, &mut archiving)?;
             continue;
         }
         let places: Vec<Sequence> = deliveries.iter().map(|delivery| delivery.sequence).collect();
@@ -141,7 +146,7 @@ pub(crate) async fn run(config: RecorderConfig, ports: Ports, token: Cancellatio
         }
     }
     while let Some(joined) = commits.join_next().await {
-        after(Some(joined), Duration::ZERO)?;
+        after(Some(joined), Duration::ZERO, &mut archiving)?;
     }
     Ok(())
 }
@@ -150,12 +155,16 @@ pub(crate) async fn run(config: RecorderConfig, ports: Ports, token: Cancellatio
 fn after(
     joined: Option<Result<PortResult<()>, tokio::task::JoinError>>,
     wait: Duration,
+    archiving: &mut Outage,
 ) -> PortResult<Duration> {
     match joined {
         None => Ok(wait),
-        Some(Ok(Ok(()))) => Ok(Duration::ZERO),
+        Some(Ok(Ok(()))) => {
+            archiving.over();
+            Ok(Duration::ZERO)
+        }
         Some(Ok(Err(error))) if error.is_transient() => {
-            tracing::warn!(%error, "can't archive now; trying again");
+            archiving.failed(&error);
             Ok(longer(wait))
         }
         Some(Ok(Err(error))) => Err(error),

@@ -3,13 +3,19 @@
 use tokio_util::sync::CancellationToken;
 use verbatim_core::ports::PortResult;
 
+use crate::outage::Outage;
 use crate::{Ports, RecorderConfig};
 
 pub(crate) async fn run(config: RecorderConfig, ports: Ports, token: CancellationToken) -> PortResult<()> {
+    let mut outage = Outage::of("purge the capture log");
     while !token.is_cancelled() {
         match purge(&ports).await {
-            Ok(()) => {}
-            Err(error) if error.is_transient() => tracing::warn!(%error, "can't purge the capture log now"),
+            Ok(()) => {
+                outage.over();
+            }
+            Err(error) if error.is_transient() => {
+                outage.failed(&error);
+            }
             Err(error) => return Err(error),
         }
         tokio::select! { () = tokio::time::sleep(config.purge_every) => {}, () = token.cancelled() => {} }

@@ -12,6 +12,7 @@ mod collect;
 mod config;
 mod consume;
 mod janitor;
+mod outage;
 mod price;
 mod record;
 mod retention;

@@ -11,6 +11,7 @@ use verbatim_core::ports::{
 use verbatim_proto::decode;
 
 use crate::collect::Collected;
+use crate::outage::Outage;
 use crate::sources::splice;
 use crate::{Ports, RecorderConfig, record};
 
@@ -41,12 +42,14 @@ struct Memory {
 }
 
 pub(crate) async fn run(config: RecorderConfig, ports: Ports, token: CancellationToken) -> PortResult<()> {
-    let mut memory = Memory::default();
+    let (mut memory, mut outage) = (Memory::default(), Outage::of("look after open exchanges"));
     while !token.is_cancelled() {
         match look(&config, &ports, &mut memory).await {
-            Ok(()) => {}
+            Ok(()) => {
+                outage.over();
+            }
             Err(error) if error.is_transient() => {
-                tracing::warn!(%error, "can't look after open exchanges now");
+                outage.failed(&error);
             }
             Err(error) => return Err(error),
         }

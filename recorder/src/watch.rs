@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 use verbatim_core::model::{Rank, Timestamp};
 use verbatim_core::ports::{Consumer, Delivery, Liveness, OpenExchange, PortResult, PullLimit};
 
+use crate::outage::Outage;
 use crate::{Ports, RecorderConfig};
 
 /// The shortest time between two looks at starts that are held.
@@ -36,12 +37,15 @@ pub(crate) async fn run(
     token: CancellationToken,
     recorded: CancellationToken,
 ) -> PortResult<()> {
-    let mut held: VecDeque<Held> = VecDeque::new();
+    let (mut held, mut outage): (VecDeque<Held>, _) = (VecDeque::new(), Outage::of("audit starts"));
     while !token.is_cancelled() {
         let pause = match step(&config, &ports, &mut held).await {
-            Ok(pause) => pause,
+            Ok(pause) => {
+                outage.over();
+                pause
+            }
             Err(error) if error.is_transient() => {
-                tracing::warn!(%error, "can't audit starts now; trying again");
+                outage.failed(&error);
                 // What is held is delivered again once its acknowledgement is overdue.
                 held.clear();
                 Duration::from_secs(1)

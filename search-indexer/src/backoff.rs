@@ -25,14 +25,23 @@ where
         .without_max_times()
         .with_jitter()
         .build();
+    let mut told: Option<String> = None;
     loop {
         let error = match attempt().await {
-            Err(error) if error.is_transient() => error,
-            done => return Ok(done?),
+            Err(error) if error.is_transient() => error.to_string(),
+            done => {
+                if told.is_some() {
+                    tracing::info!("no longer waiting to {doing}");
+                }
+                return Ok(done?);
+            }
         };
         measure::failed(doing);
+        if told.as_ref() != Some(&error) {
+            tracing::warn!(error, "could not {doing}: trying again");
+            told = Some(error);
+        }
         let wait = waits.next().unwrap_or(longest);
-        tracing::warn!(%error, ?wait, "could not {doing}: trying again");
         sleep(token, wait).await?;
     }
 }

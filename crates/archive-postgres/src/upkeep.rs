@@ -16,6 +16,7 @@ pub(crate) async fn run(engine: Arc<Engine>, every: Duration, token: Cancellatio
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     // The first comes at once; what it would do was done at the start.
     ticks.tick().await;
+    let mut told: Option<String> = None;
     loop {
         tokio::select! {
             () = token.cancelled() => return,
@@ -25,9 +26,16 @@ pub(crate) async fn run(engine: Arc<Engine>, every: Duration, token: Cancellatio
             () = token.cancelled() => return,
             done = engine.maintain() => done,
         };
-        if let Err(fault) = done {
-            tracing::warn!(%fault, "the archive's upkeep can't be done now");
+        // Once for each reason, not for each try.
+        let fault = done.err().map(|fault| fault.to_string());
+        match &fault {
+            Some(fault) if told.as_ref() != Some(fault) => {
+                tracing::warn!(fault, "the archive's upkeep can't be done now");
+            }
+            None if told.is_some() => tracing::info!("the archive's upkeep can be done again"),
+            _ => {}
         }
+        told = fault;
     }
 }
 

@@ -17,13 +17,16 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
-use verbatim_telemetry::{LogFormat, Logs, Metrics, log_panics};
+use verbatim_telemetry::{Level, LogFormat, Logs, Metrics, log_panics};
 
 use crate::args::{Arguments, Command, Common, ConfigCommand};
 use crate::compose::Composition;
 use crate::config::{Config, LogFormatSetting, Unnamed, environment};
 use crate::data_dir::DataDir;
 use crate::runtimes::Runtimes;
+
+/// Level `info`, as far as adapters don't tell the same.
+const QUIET: &str = "info,async_nats=warn,deadpool.postgres=error";
 
 /// Does what the command line says.
 pub(crate) fn dispatch(arguments: Arguments) -> Result<ExitCode> {
@@ -84,9 +87,18 @@ impl Setting {
         }
     }
 
+    /// Which log lines are written. Clients of engines tell at level `info` what their adapters tell, too.
+    fn log_level(&self) -> Level {
+        let level = self.config.settings.log.level.0.clone();
+        match level.to_string().eq_ignore_ascii_case("info") {
+            true => QUIET.parse().unwrap_or(level),
+            false => level,
+        }
+    }
+
     /// Starts logs and metrics. Logs end, written out, when the result is dropped.
     fn telemetry(&self) -> Result<(Logs, Metrics)> {
-        let logs = Logs::start(&self.config.settings.log.level.0, self.log_format())?;
+        let logs = Logs::start(&self.log_level(), self.log_format())?;
         log_panics();
         Ok((logs, Metrics::start()?))
     }
@@ -100,4 +112,14 @@ fn runtimes() -> Result<Runtimes> {
 /// The working directory.
 fn here() -> &'static Path {
     Path::new(".")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_quiet_is_a_level() {
+        assert!(QUIET.parse::<Level>().is_ok());
+    }
 }

@@ -88,7 +88,8 @@ impl Service {
         let secret = config.required_secret()?;
         let postgres = config.required_postgres()?;
         let waits = self.waits.clone();
-        let waiting = Probes::bind(config.settings.web.listen.0, waits.clone(), self.metrics.clone()).await?;
+        let waiting =
+            Probes::bind(config.settings.web.listen.0, waits.clone(), self.render_metrics()).await?;
         let connecting = async {
             tokio::select! {
                 archive = stores::connect_archive(postgres, &waits) => archive,

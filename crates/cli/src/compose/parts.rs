@@ -8,7 +8,7 @@ use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use verbatim_core::ports::{CaptureLog, Pace, SystemClock};
 use verbatim_gateway::{Gateway, GatewayConfig, HealthHandle};
-use verbatim_web::{PipelineHealth, Web};
+use verbatim_web::{PipelineHealth, RenderMetrics, Web};
 
 use super::stores::{self, IndexStore, LateLog, LogStore, Records};
 use super::{Service, background};
@@ -98,7 +98,6 @@ impl Service {
         on: &Handle,
     ) -> Result<()> {
         let session_secret = blake3::derive_key("verbatim web session 1", secret);
-        let metrics = self.metrics.clone();
         let ports = verbatim_web::Ports {
             archive: records.archive,
             index: records.index.map(|index| index as _),
@@ -106,7 +105,7 @@ impl Service {
             log: log.map(|log| log as _),
             clock: Arc::new(SystemClock),
             health,
-            render_metrics: Arc::new(move || metrics.render()),
+            render_metrics: self.render_metrics(),
         };
         let own = Some(self.instance.gateway.as_str()).filter(|own| !own.is_empty());
         let mut config = config.web(session_secret, config.gateway_url(own))?;
@@ -129,6 +128,12 @@ impl Service {
         let (connecting, waits) = (Arc::clone(&log), self.waits.clone());
         self.roles.add_beneath("capture log", &Handle::current(), |token| connecting.run(waits, token));
         log
+    }
+
+    /// What shows this process's metrics.
+    pub(super) fn render_metrics(&self) -> RenderMetrics {
+        let metrics = self.metrics.clone();
+        Arc::new(move || metrics.render())
     }
 
     /// Keeps what metrics gather from growing.

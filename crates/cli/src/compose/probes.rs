@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 use verbatim_core::ports::{Archive, CaptureLog, PortResult, SearchIndex};
 use verbatim_gateway::HealthHandle;
 use verbatim_listen::{Arrived, Door, Limits, Line, attend};
-use verbatim_telemetry::Metrics;
+use verbatim_web::RenderMetrics;
 
 use super::Service;
 use super::parts::Relaying;
@@ -50,7 +50,7 @@ pub(super) struct Asked {
 /// What is told to those who probe.
 pub(super) struct Readiness {
     waits: Waits,
-    metrics: Metrics,
+    metrics: RenderMetrics,
     asked: OnceLock<Asked>,
 }
 
@@ -62,7 +62,7 @@ pub(super) struct Probes {
 
 impl Probes {
     /// Opens the socket.
-    pub(super) async fn bind(address: SocketAddr, waits: Waits, metrics: Metrics) -> Result<Self> {
+    pub(super) async fn bind(address: SocketAddr, waits: Waits, metrics: RenderMetrics) -> Result<Self> {
         let listener = TcpListener::bind(address).await.with_context(|| {
             format!("can't listen on {address}; is another program using that port? choose another one")
         })?;
@@ -128,7 +128,7 @@ impl Readiness {
                 };
                 (status, JSON, json!({ "status": word, "problems": problems }).to_string())
             }
-            (&Method::GET | &Method::HEAD, "/metrics") => (StatusCode::OK, TEXT, self.metrics.render()),
+            (&Method::GET | &Method::HEAD, "/metrics") => (StatusCode::OK, TEXT, (self.metrics)()),
             _ => (StatusCode::NOT_FOUND, TEXT, "expected /livez, /readyz or /metrics\n".to_owned()),
         };
         let mut answer = Response::new(Full::new(Bytes::from(body)));
@@ -188,7 +188,7 @@ async fn ask<T>(what: &str, answer: impl Future<Output = PortResult<T>>) -> Opti
 impl Service {
     /// A listener of its own for those who probe, which goes on until everything else has ended.
     pub(super) async fn add_probes(&mut self, address: SocketAddr) -> Result<Arc<Readiness>> {
-        let probes = Probes::bind(address, self.waits.clone(), self.metrics.clone()).await?;
+        let probes = Probes::bind(address, self.waits.clone(), self.render_metrics()).await?;
         let readiness = Arc::clone(&probes.readiness);
         self.probes = Some(format!("http://{}", probes.local_addr()?));
         self.roles.add_beneath("probes", &Handle::current(), |token| async move {
@@ -205,5 +205,44 @@ impl Service {
             self.add_probes(address.0).await?.ask(Asked { gateway, ..Asked::default() });
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt;
+
+    use super::*;
+
+    fn readiness() -> Readiness {
+        let metrics: RenderMetrics = Arc::new(|| "verbatim_one 1\n".to_owned());
+        Readiness { waits: Waits::default(), metrics, asked: OnceLock::new() }
+    }
+
+    async fn get(readiness: &Readiness, path: &str) -> (StatusCode, String) {
+        let (head, body) = readiness.answer(&Method::GET, path).await.into_parts();
+        let body = body.collect().await.unwrap().to_bytes();
+        (head.status, String::from_utf8(body.to_vec()).unwrap())
+    }
+
+    #[tokio::test]
+    async fn a_role_lives_before_it_is_ready_and_says_what_keeps_it() {
+        let readiness = readiness();
+        assert_eq!(get(&readiness, "/livez").await.0, StatusCode::OK);
+        let starting = r#"{"problems":["starting"],"status":"unavailable"}"#;
+        assert_eq!(get(&readiness, "/readyz").await, (StatusCode::SERVICE_UNAVAILABLE, starting.to_owned()));
+        readiness.ask(Asked::default());
+        let ready = r#"{"problems":[],"status":"ok"}"#;
+        assert_eq!(get(&readiness, "/readyz").await, (StatusCode::OK, ready.to_owned()));
+        assert_eq!(get(&readiness, "/metrics").await, (StatusCode::OK, "verbatim_one 1\n".to_owned()));
+        assert_eq!(get(&readiness, "/").await.0, StatusCode::NOT_FOUND);
+    }
+
+    #[tokio::test]
+    async fn what_never_gets_ready_says_why() {
+        let readiness = readiness();
+        readiness.ask(Asked { problem: Some("nothing to do"), ..Asked::default() });
+        let (status, body) = get(&readiness, "/readyz").await;
+        assert!(status == StatusCode::SERVICE_UNAVAILABLE && body.contains("nothing to do"), "{body}");
     }
 }

@@ -38,7 +38,7 @@ pub(crate) struct Engines {
     pub(crate) nats: NatsServer,
     pub(crate) postgres: &'static PostgresServer,
     pub(crate) database: String,
-    pub(crate) mock: MockProvider,
+    _mock: MockProvider,
     place: TempDir,
     settings: Vec<(String, String)>,
 }
@@ -65,7 +65,7 @@ impl Engines {
             ("VERBATIM_LOG__FORMAT", "json".to_owned()),
         ];
         let settings = settings.map(|(name, value)| (name.to_owned(), value)).to_vec();
-        Self { nats, postgres, database, mock, place, settings }
+        Self { nats, postgres, database, _mock: mock, place, settings }
     }
 
     /// The same with a schema.

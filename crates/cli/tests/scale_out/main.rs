@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "what fails here fails the test, with its message")]
 
 mod api;
+mod doctor;
 mod engines;
 mod one_process;
 mod outages;

@@ -45,6 +45,8 @@ async fn a_log_that_still_holds_calls_is_not_left_behind_for_nats() {
     let mut engines = Engines::start_migrated().await;
     let (nats, postgres) = (engines.nats.url(), engines.postgres.url(&engines.database));
     engines.set("VERBATIM_NATS__URL", "");
+    // What the caller has seen end is in the log.
+    engines.set("VERBATIM_GATEWAY__CAPTURE", "required");
     let up = engines.start_role("up", "data");
     let only = call(&up.relay, "天气?").await;
     // It dies with the call in its log: PostgreSQL can't be reached.

@@ -64,6 +64,9 @@ async fn roles_wait_for_engines_that_are_missing_say_so_once_and_go_on_when_they
     until(&readyz, "the recorder to miss NATS", |status, _| status == 503).await;
     engines.nats.restart().await;
     until(&readyz, "the recorder to be ready again", |status, _| status == 200).await;
+    wait_for("the recorder to read again", || recorder.messages("can read the capture log again").pop());
+    let told = recorder.messages("can't read the capture log");
+    assert!((1..=4).contains(&told.len()), "{told:?}");
     recorder.stop();
 }
 

@@ -132,13 +132,23 @@ async fn look_at_index(index: Arc<MeilisearchIndex>, engines: &mut Engines) -> P
 /// How roles on their own say they are that answer where they are configured to listen; others may run elsewhere.
 pub(super) async fn roles(client: &Client, setting: &Setting) -> Vec<Finding> {
     let settings = &setting.config.settings;
+    let roles = [
+        ("gateway", settings.gateway.listen),
+        ("recorder", settings.recorder.listen),
+        ("indexer", settings.indexer.listen),
+        ("web", settings.web.listen),
+    ];
     let mut findings = Vec::new();
-    for (role, address) in [("recorder", settings.recorder.listen), ("indexer", settings.indexer.listen)] {
-        let Ok(answer) = client.get(&format!("http://{address}/readyz")).await else { continue };
-        let said = String::from_utf8_lossy(&answer.body).into_owned();
-        findings.push(match answer.status.is_success() {
-            true => Finding::good(role, format!("one is ready, at {address}")),
-            false => Finding::doubtful(role, format!("the one at {address} is not ready: {said}")),
+    for (role, address) in roles {
+        findings.push(match client.get(&format!("http://{address}/readyz")).await {
+            Ok(answer) if answer.status.is_success() => {
+                Finding::good(role, format!("one at {address} is ready"))
+            }
+            Ok(answer) => {
+                let said = String::from_utf8_lossy(&answer.body);
+                Finding::doubtful(role, format!("the one at {address} is not ready: {}", said.trim_end()))
+            }
+            Err(_) => Finding::good(role, format!("none at {address}; `verbatim {role}` starts one")),
         });
     }
     findings

@@ -77,11 +77,11 @@ pub(super) fn described(instance: &Instance) -> Finding {
 /// Whether `up` could listen where it is configured to.
 pub(super) fn ports(setting: &Setting) -> Vec<Finding> {
     let settings = &setting.config.settings;
-    let mut findings =
-        vec![Finding::good("instance", "none runs on this data directory; `verbatim up` starts one")];
-    findings.push(port("relay", "--gateway-addr", settings.gateway.listen.0));
-    findings.push(port("dashboard", "--web-addr", settings.web.listen.0));
-    findings
+    vec![
+        Finding::good("instance", "none runs on this data directory; `verbatim up` starts one"),
+        port("relay", "--gateway-addr", settings.gateway.listen.0),
+        port("dashboard", "--web-addr", settings.web.listen.0),
+    ]
 }
 
 fn port(what: &str, flag: &str, address: SocketAddr) -> Finding {

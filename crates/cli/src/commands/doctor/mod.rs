@@ -77,13 +77,11 @@ pub(super) fn run(setting: &Setting, call: bool) -> Result<ExitCode> {
         let instance = machine::running(&client, &setting.data_dir()).await;
         tell(match &instance {
             Some(instance) => vec![machine::described(instance)],
+            None if setting.config.settings.nats.url.is_some() => engines::roles(&client, setting).await,
             None => machine::ports(setting),
         });
         let (engines, looked) = Engines::look(setting).await?;
         tell(looked);
-        if setting.config.settings.postgres.url.is_some() {
-            tell(engines::roles(&client, setting).await);
-        }
         tell(match instance.as_ref().and_then(|instance| instance.web.as_deref()) {
             Some(web) => records::of_running(&client, web).await,
             None => records::at_rest(setting, &engines).await,

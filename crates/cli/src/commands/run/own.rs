@@ -21,7 +21,7 @@ pub(super) fn run(mut setting: Setting, held: Held, program: &Program) -> Result
     let log = directory.run_log();
     let file = File::create(&log).with_context(|| format!("{} can't be written", log.display()))?;
     // The terminal is the program's.
-    let logs = Logs::start_in(file, &setting.config.settings.log.level.0, setting.log_format())?;
+    let logs = Logs::start_in(file, &setting.log_level(), setting.log_format())?;
     log_panics();
     let metrics = Metrics::start()?;
     let runtimes = runtimes()?;

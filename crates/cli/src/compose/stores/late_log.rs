@@ -134,3 +134,36 @@ impl CaptureLog for LateLog {
         self.log()?.health().await
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use verbatim_core::model::ExchangeId;
+    use verbatim_core::ports::MessageKind;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn before_it_is_connected_everything_fails_for_now_and_onlookers_come_again() {
+        let log = LateLog::new(Config::new(["nats://127.0.0.1:1"]));
+        let message = Message {
+            kind: MessageKind::Start,
+            gateway: "g".to_owned(),
+            exchange: ExchangeId::mint(),
+            payload: Bytes::new(),
+        };
+        let appended = log.append(vec![message; 3]).await;
+        assert_eq!(appended.len(), 3);
+        assert!(appended.iter().all(|one| one.as_ref().is_err_and(PortError::is_transient)));
+        assert!(log.heartbeat("g").await.is_err_and(|error| error.is_transient()));
+        assert!(log.subscribe().next().await.is_none());
+        log.close().await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn it_stops_connecting_when_told_to_end() {
+        let (log, token) = (LateLog::new(Config::new(["nats://127.0.0.1:1"])), CancellationToken::new());
+        token.cancel();
+        log.run(Waits::default(), token).await.unwrap();
+    }
+}
