@@ -34,7 +34,7 @@ TYPES = {
 def exchanges(stack, session):
     """Calls that went well, streamed, and failed."""
     with openai.OpenAI(api_key="sk-test-0123456789", base_url=f"{stack.gateway}/~{session}/v1", max_retries=0) as client:
-        for tags in ["red, two words", "", "天气"]:
+        for tags in ["red, two words", "", "green"]:
             client.chat.completions.create(
                 model="gpt-4o-mini",
                 messages=[{"role": "user", "content": "=1+1 how is the 天气?"}],
