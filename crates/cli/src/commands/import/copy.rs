@@ -19,7 +19,7 @@ const STEP: usize = 1_000;
 /// memory: one is read while one waits and another is written.
 const BATCH_BYTES: u64 = 8 << 20;
 /// And so many exchanges at most.
-const BATCH: usize = 500;
+const BATCH: usize = 250;
 /// How long a database that went away is waited for.
 const PATIENCE: Duration = Duration::from_secs(60);
 
