@@ -93,7 +93,7 @@ impl Gateway {
         let relay = Arc::new(Relay {
             routes: Routes::new(&config),
             redactor: Redactor::new(config.hashing_secret.clone(), &config.redaction),
-            queue: Arc::new(Queue::new(config.queue, Arc::clone(&gauges))),
+            queue: Arc::new(Queue::new(config.queue, config.max_recorded_body_bytes, Arc::clone(&gauges))),
             gauges: Arc::clone(&gauges),
             upstream: Upstream::new(config.timeouts.connect, tasks.clone()),
             clock: Arc::clone(&ports.clock),

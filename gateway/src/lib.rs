@@ -27,7 +27,8 @@ mod upstream;
 
 pub use config::{
     BaseUrl, BaseUrlError, Builtin, CaptureMode, ConfigError, Cors, GatewayConfig, Network, NetworkError,
-    Provider, QueueLimits, Redaction, Secret, SpoolLimits, Timeouts, builtin_provider, builtin_providers,
+    Provider, QueueLimits, RECORDED_BODY, Redaction, Secret, SpoolLimits, Timeouts, builtin_provider,
+    builtin_providers,
 };
 pub use gateway::{Gateway, GatewayError, Ports, run};
 pub use health::{GatewayHealth, HealthHandle};

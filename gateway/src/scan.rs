@@ -7,6 +7,8 @@ use memchr::memchr2;
 const LOOK_AT: u64 = 32 * 1024 * 1024;
 /// A model's name is at most so long; a longer one is none.
 const VALUE_LEN: usize = 256;
+/// Most models' names are no longer.
+const USUAL_VALUE: usize = 32;
 /// The longest key that matters, with its quotes left off.
 const KEY_LEN: usize = 6;
 
@@ -50,8 +52,8 @@ impl Default for Scan {
             state: State::Between,
             depth: 0,
             seen: 0,
-            key: Vec::new(),
-            value: Vec::new(),
+            key: Vec::with_capacity(KEY_LEN + 1),
+            value: Vec::with_capacity(USUAL_VALUE),
             model: None,
             stream: None,
         }
@@ -183,9 +185,8 @@ impl Scan {
 
     fn found_model(&mut self) {
         if self.value.len() <= VALUE_LEN {
-            let quoted = [b"\"", self.value.as_slice(), b"\""].concat();
             // As in JSON, the last of several counts.
-            self.model = serde_json::from_slice(&quoted).ok().or(self.model.take());
+            self.model = unquoted(&self.value).or(self.model.take());
         }
         self.value.clear();
         self.value.extend_from_slice(b"::");
@@ -205,6 +206,15 @@ impl Scan {
         }
         word.len()
     }
+}
+
+/// What a JSON string says, given without its quotes; `None` where it is none.
+fn unquoted(string: &[u8]) -> Option<String> {
+    let is_plain = |byte: &u8| *byte != b'\\' && *byte >= b' ';
+    if string.iter().all(is_plain) {
+        return std::str::from_utf8(string).ok().map(str::to_owned);
+    }
+    serde_json::from_slice(&[b"\"", string, b"\""].concat()).ok()
 }
 
 #[cfg(test)]

@@ -55,7 +55,7 @@ pub fn encode(exchange: ExchangeId, gateway: &str, message: v1::envelope::Messag
     let mut envelope = v1::Envelope {
         major: MAJOR,
         minor: MINOR,
-        exchange: Bytes::copy_from_slice(exchange.as_bytes()),
+        exchange: exchange.as_bytes().to_vec(),
         gateway: gateway.to_owned(),
         message: Some(message),
         packed: Bytes::new(),
@@ -168,7 +168,7 @@ mod tests {
     fn a_packed_bomb_and_a_packed_envelope_in_another_are_refused() {
         let envelope = |packed: Vec<u8>| v1::Envelope {
             major: MAJOR,
-            exchange: Bytes::copy_from_slice(ExchangeId::mint().as_bytes()),
+            exchange: ExchangeId::mint().as_bytes().to_vec(),
             packed: packed.into(),
             ..Default::default()
         };

@@ -42,20 +42,25 @@ impl From<Attempt> for model::Attempt {
     }
 }
 
+/// What is ASCII as it is read, whatever it turns out to be.
+pub fn read_ascii(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
 /// Headers as they are written.
 pub fn write_headers(headers: Headers) -> Vec<Header> {
-    headers.0.into_iter().map(|(name, value)| Header { name, value }).collect()
+    headers.0.into_iter().map(|(name, value)| Header { name: name.into(), value }).collect()
 }
 
 /// Headers as they are read.
 pub fn read_headers(headers: Vec<Header>) -> Headers {
-    Headers(headers.into_iter().map(|header| (header.name, header.value)).collect())
+    Headers(headers.into_iter().map(|header| (read_ascii(&header.name), header.value)).collect())
 }
 
 impl From<Head> for MessageHead {
     fn from(head: Head) -> Self {
         Self {
-            version: head.version,
+            version: read_ascii(&head.version),
             status: head.status.and_then(|code| u16::try_from(code).ok()),
             headers: read_headers(head.headers),
             trailers: Headers::default(),

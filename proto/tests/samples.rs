@@ -15,7 +15,7 @@ fn exchange() -> ExchangeId {
 }
 
 fn header(name: &str, value: &'static [u8]) -> Header {
-    Header { name: name.to_owned(), value: Bytes::from_static(value) }
+    Header { name: name.to_owned().into(), value: Bytes::from_static(value) }
 }
 
 fn start() -> Start {
@@ -23,7 +23,7 @@ fn start() -> Start {
         began_unix_us: 1_795_300_000_123_456,
         method: "POST".to_owned(),
         path: "/v1/chat/completions?key=redacted:00".to_owned(),
-        version: "HTTP/1.1".to_owned(),
+        version: "HTTP/1.1".into(),
         headers: vec![header("content-type", b"application/json"), header("x-odd", b"\xff\x80 not UTF-8")],
         caller: Some(Caller {
             app: Some("curl".to_owned()),
@@ -54,7 +54,7 @@ fn start() -> Start {
 fn head() -> Head {
     Head {
         leg: u32::from(Leg::ClientResponse.number()),
-        version: "HTTP/1.1".to_owned(),
+        version: "HTTP/1.1".into(),
         status: Some(200),
         headers: vec![header("content-type", b"text/event-stream")],
         at_us: 4_000,
@@ -97,11 +97,11 @@ fn end() -> End {
         legs: vec![LegSummary {
             leg: u32::from(Leg::ClientResponse.number()),
             length: 9,
-            hash: Bytes::from_static(&[7; 32]),
+            hash: vec![7; 32],
             lost: 2,
             trailers: vec![header("x-trailer", b"1")],
             withheld: true,
-            stored_hash: Bytes::from_static(&[8; 32]),
+            stored_hash: vec![8; 32],
         }],
         heads: vec![head()],
         pieces: vec![piece(Leg::ClientResponse, 9, Bytes::from_static(b"end"), &[])],

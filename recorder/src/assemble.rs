@@ -96,9 +96,9 @@ impl Assembled {
     fn judge(&mut self, leg: Leg, assembly: Assembly, summary: &v1::LegSummary) {
         let missing: u64 = assembly.holes(summary.length).iter().map(|hole| hole.end - hole.start).sum();
         let beyond = assembly.end().saturating_sub(summary.length);
-        let wire: Option<[u8; 32]> = summary.hash.as_ref().try_into().ok();
+        let wire: Option<[u8; 32]> = summary.hash.as_slice().try_into().ok();
         // Where redaction changed the body, what was captured has a hash of its own.
-        let expected: Option<[u8; 32]> = summary.stored_hash.as_ref().try_into().ok().or(wire);
+        let expected: Option<[u8; 32]> = summary.stored_hash.as_slice().try_into().ok().or(wire);
         let content = assembly.finish();
         if beyond > 0 {
             self.damaged(format!("{leg}: {beyond} bytes beyond its end of {} bytes", summary.length));
@@ -149,7 +149,7 @@ mod tests {
         v1::LegSummary {
             leg: u32::from(LEG.number()),
             length,
-            hash: Bytes::copy_from_slice(blake3::hash(of.as_bytes()).as_bytes()),
+            hash: blake3::hash(of.as_bytes()).as_bytes().to_vec(),
             lost,
             ..v1::LegSummary::default()
         }
@@ -166,7 +166,7 @@ mod tests {
     #[test]
     fn declared_losses_are_partial_and_undeclared_ones_damaged() {
         let declared =
-            ended(assembly(&[(0, "abc")]), &[v1::LegSummary { hash: Bytes::new(), ..summary(6, "", 3) }]);
+            ended(assembly(&[(0, "abc")]), &[v1::LegSummary { hash: Vec::new(), ..summary(6, "", 3) }]);
         assert_eq!(declared.integrity, Integrity::Partial);
         assert_eq!(declared.bodies[0].info.lost, 3);
         let undeclared = ended(assembly(&[(0, "abc")]), &[summary(6, "abcdef", 0)]);

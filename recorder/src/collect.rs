@@ -85,7 +85,7 @@ impl Collected {
         if let Some(response) = heads.response.clone() {
             self.heads.entry(Leg::ClientResponse).or_insert_with(|| v1::Head {
                 leg: u32::from(Leg::ClientResponse.number()),
-                version: response.version,
+                version: response.version.into(),
                 status: response.status.map(u32::from),
                 headers: v1::write_headers(response.headers),
                 at_us: response.at_us,
@@ -116,7 +116,7 @@ fn start_of(exchange: Exchange, heads: ExchangeHeads) -> Start {
         began_unix_us: exchange.began_at.as_unix_us(),
         method: exchange.method,
         path: exchange.path,
-        version: heads.request.version,
+        version: heads.request.version.into(),
         headers: v1::write_headers(heads.request.headers),
         caller: Some(exchange.caller.into()),
         provider: exchange.provider,

@@ -50,7 +50,7 @@ fn build(
     notes.extend(end.notes.iter().cloned());
 
     let request_head = MessageHead {
-        version: start.version.clone(),
+        version: v1::read_ascii(&start.version),
         headers: v1::read_headers(start.headers.clone()),
         ..MessageHead::default()
     };
@@ -251,7 +251,7 @@ mod tests {
         let leg = v1::LegSummary {
             leg: u32::from(Leg::ClientRequest.number()),
             length: request.len() as u64,
-            hash: blake3::hash(request.as_bytes()).as_bytes().to_vec().into(),
+            hash: blake3::hash(request.as_bytes()).as_bytes().to_vec(),
             ..v1::LegSummary::default()
         };
         End {

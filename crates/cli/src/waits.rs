@@ -63,7 +63,7 @@ impl Waits {
 mod tests {
     use super::*;
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn what_may_pass_is_waited_for_and_told_meanwhile() {
         let waits = Waits::default();
         let mut tries = 0;

@@ -53,7 +53,11 @@ impl Call {
 
     /// Notes a try to reach the provider.
     pub(crate) fn attempt(&mut self, attempt: Attempt) {
-        self.note(|end| end.attempts.push(attempt));
+        self.note(|end| {
+            // Most calls have one.
+            end.attempts.reserve_exact(1);
+            end.attempts.push(attempt);
+        });
     }
 
     /// Records the head of the answer that the caller gets.

@@ -5,16 +5,15 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use bytes::{Bytes, BytesMut};
 use tokio::sync::watch;
-use verbatim_core::model::{ChunkTime, ExchangeId, Leg, RecordMode};
+use verbatim_core::model::{ExchangeId, Leg, RecordMode};
 
 use super::{EndFacts, Event, HeadFacts, Queue, Queued, StartFacts};
 
-/// Chunks under this length are copied: a clone would pin the whole read buffer.
-const COPY_BELOW: usize = 4096;
-/// So many bytes of small chunks go over as one event at most.
-const GATHERED_BYTES: usize = 16 * 1024;
+mod gather;
+
+pub(crate) use gather::Gathered;
+
 /// What an event costs beside its bytes.
 pub(crate) const EVENT_BYTES: usize = 128;
 /// What an exchange costs beside its bodies: its start, and the end, which must always have room.
@@ -37,11 +36,15 @@ pub(crate) enum Stage {
     Refused,
 }
 
-/// Small chunks of one leg that passed one after the other: handed over together, they cost the queue once.
-#[derive(Debug, Default)]
-pub(crate) struct Gathered {
-    bytes: BytesMut,
-    times: Vec<ChunkTime>,
+/// Bytes of a leg that passed and were not handed over.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct NotHandedOver {
+    /// By the caller's wish.
+    pub(crate) withheld: u64,
+    /// For want of room.
+    pub(crate) lost: u64,
+    /// Behind as many as are recorded of a body at most.
+    pub(crate) beyond: u64,
 }
 
 /// What the request asks for, as far as the scan found it.
@@ -63,6 +66,7 @@ pub(crate) struct Exchange {
     charged: AtomicUsize,
     withheld: [AtomicU64; 2],
     lost: [AtomicU64; 2],
+    beyond: [AtomicU64; 2],
     slowed_us: AtomicU64,
     asked: OnceLock<Asked>,
     stage: Option<watch::Sender<Stage>>,
@@ -94,6 +98,7 @@ impl Exchange {
             charged,
             withheld: Default::default(),
             lost: Default::default(),
+            beyond: Default::default(),
             slowed_us: AtomicU64::new(0),
             asked: OnceLock::new(),
             stage: required
@@ -129,57 +134,6 @@ impl Exchange {
         if self.recorded {
             self.queue.charge(&self.charged, head.headers.charge());
             self.push(Event::Head(Box::new(head)));
-        }
-    }
-
-    /// Records a chunk that passes now; `false` where there is no room for it.
-    pub(crate) fn try_chunk(self: &Arc<Self>, leg: Leg, offset: u64, bytes: &Bytes) -> bool {
-        let mut alone = Gathered::default();
-        let time = ChunkTime { offset, at_us: self.now_us() };
-        let has_room = self.try_gather(leg, time, bytes, &mut alone);
-        self.hand_over(leg, &mut alone);
-        has_room
-    }
-
-    /// Records a chunk that follows those in `gathered`, which is to be handed over before anything else happens to
-    /// the exchange; `false` where there is no room for it now. `time` says where it begins, and when it came.
-    pub(crate) fn try_gather(
-        self: &Arc<Self>,
-        leg: Leg,
-        time: ChunkTime,
-        bytes: &Bytes,
-        gathered: &mut Gathered,
-    ) -> bool {
-        if bytes.is_empty() || !self.recorded {
-            return true;
-        }
-        if self.mode != RecordMode::Full {
-            self.withheld[side(leg)].fetch_add(bytes.len() as u64, Relaxed);
-            return true;
-        }
-        if !self.queue.try_reserve(&self.charged, bytes.len() + EVENT_BYTES) {
-            return false;
-        }
-        let offset = time.offset;
-        let is_large = bytes.len() >= COPY_BELOW;
-        if is_large || gathered.bytes.len() + bytes.len() > GATHERED_BYTES {
-            self.hand_over(leg, gathered);
-        }
-        if is_large {
-            self.push(Event::Chunks { leg, offset, bytes: bytes.clone(), times: vec![time] });
-        } else {
-            gathered.bytes.extend_from_slice(bytes);
-            gathered.times.push(time);
-        }
-        true
-    }
-
-    /// Hands over what was gathered of a leg.
-    pub(crate) fn hand_over(self: &Arc<Self>, leg: Leg, gathered: &mut Gathered) {
-        if let Some(first) = gathered.times.first() {
-            let offset = first.offset;
-            let Gathered { bytes, times } = std::mem::take(gathered);
-            self.push(Event::Chunks { leg, offset, bytes: bytes.freeze(), times });
         }
     }
 
@@ -223,9 +177,15 @@ impl Exchange {
         self.asked.get()
     }
 
-    /// Bytes of a leg that passed and were not handed over: withheld by wish, and lost.
-    pub(crate) fn not_handed_over(&self, leg: Leg) -> (u64, u64) {
-        (self.withheld[side(leg)].load(Relaxed), self.lost[side(leg)].load(Relaxed))
+    /// Bytes of a leg that passed and were not handed over: withheld by wish, lost, and beyond the limit of a body.
+    pub(crate) fn not_handed_over(&self, leg: Leg) -> NotHandedOver {
+        let of = |count: &[AtomicU64; 2]| count[side(leg)].load(Relaxed);
+        NotHandedOver { withheld: of(&self.withheld), lost: of(&self.lost), beyond: of(&self.beyond) }
+    }
+
+    /// Bytes of a body that are recorded at most.
+    pub(crate) fn body_limit(&self) -> u64 {
+        self.queue.body_limit()
     }
 
     /// Notes that bytes passed; gives the time, in microseconds since it began.

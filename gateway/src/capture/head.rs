@@ -57,8 +57,7 @@ impl HeadBytes {
             let lengths = rest.split_to(6);
             let name = usize::from(u16::from_le_bytes([lengths[0], lengths[1]]));
             let value = u32::from_le_bytes([lengths[2], lengths[3], lengths[4], lengths[5]]) as usize;
-            let name = String::from_utf8_lossy(&rest.split_to(name)).into_owned();
-            headers.push(Header { name, value: rest.split_to(value) });
+            headers.push(Header { name: rest.split_to(name), value: rest.split_to(value) });
         }
         headers
     }
@@ -77,7 +76,7 @@ mod tests {
         assert_eq!((head.get(b"a"), head.get(b"c")), (Some(b"".as_slice()), None));
         let headers = head.into_headers();
         let read: Vec<_> =
-            headers.iter().map(|header| (header.name.as_str(), header.value.as_ref())).collect();
-        assert_eq!(read, list);
+            headers.iter().map(|header| (header.name.as_ref(), header.value.as_ref())).collect();
+        assert_eq!(read, list.map(|(name, value)| (name.as_bytes(), value)));
     }
 }

@@ -17,17 +17,19 @@ pub(crate) struct Queue {
     events: Mutex<Vec<Queued>>,
     filled: Notify,
     limits: QueueLimits,
+    body_limit: u64,
     gauges: Arc<Gauges>,
     /// Calls that are dropped from now on were interrupted by the gateway, not by their caller.
     interrupting: AtomicBool,
 }
 
 impl Queue {
-    pub(crate) fn new(limits: QueueLimits, gauges: Arc<Gauges>) -> Self {
+    pub(crate) fn new(limits: QueueLimits, body_limit: u64, gauges: Arc<Gauges>) -> Self {
         Self {
             events: Mutex::default(),
             filled: Notify::new(),
             limits,
+            body_limit,
             gauges,
             interrupting: AtomicBool::new(false),
         }
@@ -90,6 +92,11 @@ impl Queue {
         self.limits
     }
 
+    /// Bytes of a body that are recorded at most.
+    pub(crate) const fn body_limit(&self) -> u64 {
+        self.body_limit
+    }
+
     pub(crate) fn gauges(&self) -> &Gauges {
         &self.gauges
     }
@@ -111,7 +118,7 @@ mod tests {
     #[test]
     fn both_budgets_hold_and_what_is_released_can_be_had_again() {
         let gauges = Arc::new(Gauges::default());
-        let queue = Queue::new(QueueLimits { total: 100, exchange: 60 }, Arc::clone(&gauges));
+        let queue = Queue::new(QueueLimits { total: 100, exchange: 60 }, 60, Arc::clone(&gauges));
         let (one, two) = (AtomicUsize::new(0), AtomicUsize::new(0));
         assert!(queue.try_reserve(&one, 60));
         assert!(!queue.try_reserve(&one, 1), "the exchange's budget");

@@ -22,6 +22,11 @@ use verbatim_listen::Limits;
 /// A key in a body that is hidden is at most so long.
 const BODY_KEY: usize = 64;
 
+/// So many bytes of a body are recorded by default.
+pub const RECORDED_BODY: u64 = 256 << 20;
+/// What a recorder that puts bodies together can be expected to hold.
+const RECORDED_BODIES: std::ops::RangeInclusive<u64> = 1 << 20..=4 << 30;
+
 /// What recording may cost a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum CaptureMode {
@@ -97,6 +102,9 @@ pub struct GatewayConfig {
     pub connections: Limits,
     /// How much may wait to be recorded.
     pub queue: QueueLimits,
+    /// Bytes of one body that are recorded at most. What passes beyond is counted and declared on the record: whoever
+    /// assembles, reads or shows a body holds it in memory.
+    pub max_recorded_body_bytes: u64,
     /// How much may be kept on disk while the capture log can't take it.
     pub spool: SpoolLimits,
     /// What is hidden from the record.
@@ -123,6 +131,7 @@ impl GatewayConfig {
             timeouts: Timeouts::default(),
             connections: Limits::default(),
             queue: QueueLimits::default(),
+            max_recorded_body_bytes: RECORDED_BODY,
             spool: SpoolLimits::default(),
             redaction: Redaction::default(),
             hashing_secret: Secret::new(hashing_secret),
@@ -158,6 +167,10 @@ impl GatewayConfig {
             ("timeouts.head", self.connections.head),
             ("timeouts.keep_alive", self.connections.keep_alive),
         ])?;
+        if !RECORDED_BODIES.contains(&self.max_recorded_body_bytes) {
+            let expected = format!("{} to {} bytes", RECORDED_BODIES.start(), RECORDED_BODIES.end());
+            return Err(ConfigError::new("max_recorded_body_bytes", self.max_recorded_body_bytes, expected));
+        }
         self.queue.validate()
     }
 

@@ -1,5 +1,6 @@
 //! The last message of an exchange: what it says, and how it names the messages before it.
 
+use bytes::Bytes;
 use verbatim_core::model::{Leg, RecordMode};
 use verbatim_core::ports::Sequence;
 use verbatim_proto::delta_encode;
@@ -31,15 +32,18 @@ pub(super) fn end(
     legs: [&mut LegBuffer; 2],
 ) -> (End, usize) {
     let withheld = exchange.mode() != RecordMode::Full;
-    let mut pieces: Vec<Piece> = Vec::new();
+    let mut pieces: Vec<Piece> = Vec::with_capacity(2);
     let mut summaries = Vec::with_capacity(2);
     let mut charge = 0;
+    let mut notes = facts.notes;
     for (leg, buffer) in [Leg::ClientRequest, Leg::ClientResponse].into_iter().zip(legs) {
-        let (last, leg_charge) = buffer.cut(usize::MAX);
-        charge += leg_charge;
-        let (kept_back, lost) = exchange.not_handed_over(leg);
-        summaries.push(buffer.summary(&last, kept_back, lost, withheld));
-        pieces.extend(last);
+        let before = pieces.len();
+        charge += buffer.cut(usize::MAX, &mut pieces);
+        let missing = exchange.not_handed_over(leg);
+        if missing.beyond > 0 {
+            notes.push(beyond_limit(leg, missing.beyond, exchange.body_limit()));
+        }
+        summaries.push(buffer.summary(&pieces[before..], missing, withheld));
     }
     if let (Some(trailers), Some(response)) = (facts.trailers, summaries.last_mut()) {
         response.trailers = trailers.into_headers();
@@ -63,7 +67,7 @@ pub(super) fn end(
         heads,
         pieces,
         sequences: Vec::new(),
-        notes: facts.notes,
+        notes,
         facts: all_facts,
         manifests: Vec::new(),
         provider: facts.provider,
@@ -72,11 +76,20 @@ pub(super) fn end(
     (end, charge)
 }
 
+/// What a record says of a body that was longer than what is recorded of one.
+fn beyond_limit(leg: Leg, beyond: u64, limit: u64) -> String {
+    let body = if leg.is_request() { "request" } else { "answer" };
+    format!(
+        "the {body}'s body went on for {beyond} bytes behind the first {limit}, of which no more are recorded \
+         (gateway.max_recorded_body_bytes)"
+    )
+}
+
 /// A head as it is written.
 pub(super) fn head(facts: HeadFacts) -> Head {
     Head {
         leg: u32::from(facts.leg.number()),
-        version: facts.version.to_owned(),
+        version: Bytes::from_static(facts.version.as_bytes()),
         status: Some(u32::from(facts.status)),
         headers: facts.headers.into_headers(),
         at_us: facts.at_us,

@@ -7,7 +7,7 @@ use verbatim_core::model::{ChunkTime, Leg};
 use verbatim_proto::piece;
 use verbatim_proto::v1::{LegSummary, Piece};
 
-use crate::capture::EVENT_BYTES;
+use crate::capture::{EVENT_BYTES, NotHandedOver};
 use crate::redact::BodyRedactor;
 
 /// The chunks of one leg that no message carries yet, as they are recorded, and the hashes of all that came.
@@ -109,9 +109,8 @@ impl LegBuffer {
         (Some(run), charge)
     }
 
-    /// Cuts off at most `most` bytes as pieces; the other value is what they were charged with.
-    pub(super) fn cut(&mut self, most: usize) -> (Vec<Piece>, usize) {
-        let mut pieces = Vec::new();
+    /// Cuts off at most `most` bytes and adds them to `pieces`; gives what they were charged with.
+    pub(super) fn cut(&mut self, most: usize, pieces: &mut Vec<Piece>) -> usize {
         let mut charge = 0;
         let mut room = most;
         while room > 0 && !self.chunks.is_empty() {
@@ -120,7 +119,7 @@ impl LegBuffer {
             charge += run_charge;
             pieces.push(run);
         }
-        (pieces, charge)
+        charge
     }
 
     /// Cuts off consecutive bytes: up to `most`, up to the next gap.
@@ -166,17 +165,17 @@ impl LegBuffer {
         }
     }
 
-    /// What is known of the whole leg; `last` are the pieces that were not hashed yet, `withheld` and `lost` the
-    /// bytes that passed without being handed over.
+    /// What is known of the whole leg; `last` are the pieces that were not hashed yet, `missing` the bytes that passed
+    /// without being handed over.
     pub(super) fn summary(
         &mut self,
         last: &[Piece],
-        withheld: u64,
-        lost: u64,
+        missing: NotHandedOver,
         is_withheld: bool,
     ) -> LegSummary {
-        let (hash, stored_hash) = if self.gap || withheld + lost > 0 {
-            (Bytes::new(), Bytes::new())
+        let lost = missing.lost + missing.beyond;
+        let (hash, stored_hash) = if self.gap || missing.withheld + lost > 0 {
+            (Vec::new(), Vec::new())
         } else {
             let stored = match (self.hasher.is_some(), last) {
                 (false, []) => blake3::hash(b""),
@@ -186,15 +185,15 @@ impl LegBuffer {
                     self.hasher.get_or_insert_default().finalize()
                 }
             };
-            let written = |hash: blake3::Hash| Bytes::copy_from_slice(hash.as_bytes());
+            let written = |hash: blake3::Hash| hash.as_bytes().to_vec();
             match self.passed.as_ref().map(|passed| passed.finalize()) {
                 Some(passed) if passed != stored => (written(passed), written(stored)),
-                _ => (written(stored), Bytes::new()),
+                _ => (written(stored), Vec::new()),
             }
         };
         LegSummary {
             leg: u32::from(self.leg.number()),
-            length: self.came + withheld + lost,
+            length: self.came + missing.withheld + lost,
             hash,
             lost: lost + self.forfeited,
             trailers: Vec::new(),
@@ -225,6 +224,13 @@ mod tests {
     use crate::config::Redaction;
     use crate::redact::BodyKeys;
 
+    /// What is cut off, and what that was charged with.
+    fn cut(buffer: &mut LegBuffer, most: usize) -> (Vec<Piece>, usize) {
+        let mut pieces = Vec::new();
+        let charge = buffer.cut(most, &mut pieces);
+        (pieces, charge)
+    }
+
     fn redacting() -> LegBuffer {
         let keys = Arc::new(BodyKeys::new(&Redaction::default()).unwrap());
         let mut buffer = LegBuffer::new(Leg::ClientResponse);
@@ -250,14 +256,14 @@ mod tests {
                 times.extend(&pair);
                 buffer.push(offset, Bytes::from(bytes.clone()), pair);
                 sent.extend(bytes);
-                let (pieces, charge) = buffer.cut(most);
+                let (pieces, charge) = cut(&mut buffer, most);
                 prop_assert!(pieces.iter().map(|piece| piece.data.len()).sum::<usize>() <= most);
                 charged += charge;
                 buffer.hash(&pieces);
                 pieces.into_iter().for_each(|piece| assembly.add(piece));
             }
-            let (last, charge) = buffer.cut(usize::MAX);
-            let summary = buffer.summary(&last, 0, 0, false);
+            let (last, charge) = cut(&mut buffer, usize::MAX);
+            let summary = buffer.summary(&last, NotHandedOver::default(), false);
             last.into_iter().for_each(|piece| assembly.add(piece));
             prop_assert_eq!(charged + charge, sent.len() + times.len() * EVENT_BYTES);
             prop_assert_eq!(summary.length, sent.len() as u64);
@@ -278,7 +284,7 @@ mod tests {
             let body = format!("[{}]", fields.join(","));
             let mut whole = redacting();
             whole.push(0, Bytes::from(body.clone()), Vec::new());
-            let expected = whole.cut(usize::MAX).0.remove(0).data;
+            let expected = cut(&mut whole, usize::MAX).0.remove(0).data;
 
             let (mut buffer, mut assembly, mut charged, mut at) = (redacting(), Assembly::default(), 0, 0);
             let mut lengths = chunks.into_iter().cycle();
@@ -289,13 +295,13 @@ mod tests {
                 let time = ChunkTime { offset: at as u64, at_us: 1 };
                 buffer.push(at as u64, Bytes::copy_from_slice(&body.as_bytes()[at..to]), vec![time]);
                 (at, count) = (to, count + 1);
-                let (pieces, charge) = buffer.cut(most);
+                let (pieces, charge) = cut(&mut buffer, most);
                 charged += charge;
                 buffer.hash(&pieces);
                 pieces.into_iter().for_each(|piece| assembly.add(piece));
             }
-            let (last, charge) = buffer.cut(usize::MAX);
-            let summary = buffer.summary(&last, 0, 0, false);
+            let (last, charge) = cut(&mut buffer, usize::MAX);
+            let summary = buffer.summary(&last, NotHandedOver::default(), false);
             last.into_iter().for_each(|piece| assembly.add(piece));
             prop_assert_eq!(charged + charge, body.len() + count * EVENT_BYTES);
             prop_assert_eq!(summary.length, body.len() as u64);
@@ -313,10 +319,10 @@ mod tests {
         let mut buffer = redacting();
         buffer.push(0, Bytes::from_static(b"{\"access_token\":\"abc"), Vec::new());
         buffer.push(100, Bytes::from_static(b"def\"}"), Vec::new());
-        let (pieces, _) = buffer.cut(usize::MAX);
+        let (pieces, _) = cut(&mut buffer, usize::MAX);
         let shown: Vec<_> = pieces.iter().map(|piece| piece.data.as_ref()).collect();
         assert_eq!(shown, [b"{\"access_token\":\"red".as_slice(), b"*****"]);
-        let summary = buffer.summary(&pieces, 0, 80, false);
+        let summary = buffer.summary(&pieces, NotHandedOver { lost: 80, ..NotHandedOver::default() }, false);
         assert_eq!((summary.length, summary.hash.len(), summary.stored_hash.len()), (105, 0, 0));
     }
 
@@ -325,10 +331,10 @@ mod tests {
         let mut buffer = LegBuffer::new(Leg::ClientRequest);
         buffer.push(0, Bytes::from_static(b"ab"), vec![ChunkTime { offset: 0, at_us: 1 }]);
         buffer.push(5, Bytes::from_static(b"cd"), vec![ChunkTime { offset: 5, at_us: 2 }]);
-        let (pieces, _) = buffer.cut(100);
+        let (pieces, _) = cut(&mut buffer, 100);
         let offsets: Vec<_> = pieces.iter().map(|piece| (piece.offset, piece.data.len())).collect();
         assert_eq!(offsets, [(0, 2), (5, 2)]);
-        let summary = buffer.summary(&pieces, 0, 3, false);
+        let summary = buffer.summary(&pieces, NotHandedOver { lost: 3, ..NotHandedOver::default() }, false);
         assert_eq!((summary.length, summary.lost, summary.hash.len()), (7, 3, 0));
     }
 }

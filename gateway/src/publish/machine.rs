@@ -8,17 +8,20 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use verbatim_core::model::{Leg, RecordMode};
+use verbatim_core::model::Leg;
 use verbatim_core::ports::{MessageKind, Sequence};
+use verbatim_proto::v1::Head;
 use verbatim_proto::v1::envelope::Message;
-use verbatim_proto::v1::{Caller, Head, Part, Start};
-use verbatim_proto::{PART_BYTES, decode, encode};
+use verbatim_proto::{PART_BYTES, decode};
 
 use super::LaneName;
-use super::closing::{self, sequence_lists};
+use super::closing;
 use super::leg_buffer::LegBuffer;
 use crate::capture::{EndFacts, Event, Exchange, HeadFacts, Stage, StartFacts};
 use crate::redact::{BodyKeys, BodyRedactor};
+
+mod lanes;
+mod messages;
 
 /// A part is cut as soon as so many bytes wait.
 const FLUSH_BYTES: usize = 64 * 1024;
@@ -171,6 +174,8 @@ impl Machine {
             Event::Start(_) => return,
             Event::Head(head) => {
                 self.reads_under(&head);
+                // Most answers have one.
+                self.heads.reserve_exact(1);
                 self.heads.push(closing::head(*head));
             }
             Event::Chunks { leg, offset, bytes, times } => {
@@ -222,97 +227,6 @@ impl Machine {
         };
         self.in_flight += 1;
         Some(outgoing)
-    }
-
-    fn make_next(&mut self) -> Option<Outgoing> {
-        let (mut start, mut start_charge) = (None, 0);
-        if let Opening::Fresh(_) = self.opening {
-            let is_over = matches!(self.closing, Closing::Ended(_)) && self.waiting() <= PART_BYTES;
-            let opening = if is_over { Opening::Inside } else { Opening::Sent };
-            let Opening::Fresh(facts) = std::mem::replace(&mut self.opening, opening) else { return None };
-            let (message, charge) = self.start(*facts);
-            if !is_over {
-                return Some(self.outgoing(What::Start, Message::Start(message), charge));
-            }
-            (start, start_charge) = (Some(Box::new(message)), charge);
-        }
-        match &self.closing {
-            Closing::Open => return Some(self.part(PART_BYTES)),
-            Closing::Ended(_) if self.waiting() > PART_BYTES => return Some(self.part(PART_BYTES)),
-            Closing::Ended(_) | Closing::Built(..) => {}
-            Closing::Sent => return None,
-        }
-        let (end, charge) = match std::mem::replace(&mut self.closing, Closing::Sent) {
-            Closing::Ended(facts) => {
-                let heads = std::mem::take(&mut self.heads);
-                let legs = [&mut self.request, &mut self.response];
-                let (end, charge) = closing::end(&self.exchange, *facts, heads, legs);
-                (verbatim_proto::v1::End { start, ..end }, charge + start_charge)
-            }
-            Closing::Built(end, charge) => (*end, charge),
-            Closing::Open | Closing::Sent => return None,
-        };
-        Some(self.end(end, charge))
-    }
-
-    fn start(&mut self, facts: StartFacts) -> (Start, usize) {
-        let off = self.exchange.mode() == RecordMode::Off;
-        let (request, charge) = self.request.cut_first(FLUSH_BYTES);
-        self.request.hash(request.as_slice());
-        self.touch();
-        let asked = self.exchange.asked().filter(|_| !off);
-        let start = Start {
-            began_unix_us: facts.began_at.as_unix_us(),
-            method: facts.method,
-            path: facts.path,
-            version: facts.version.to_owned(),
-            headers: facts.headers.into_headers(),
-            caller: Some(Caller::from(facts.caller)),
-            provider: facts.provider,
-            provider_dialect: u32::from(facts.dialect.number()),
-            upstream_url: facts.upstream_url,
-            session: facts.session,
-            tags: facts.tags,
-            record: u32::from(self.exchange.mode().number()),
-            trace_id: facts.trace_id,
-            model_asked: asked.and_then(|asked| asked.model.clone()),
-            stream_asked: asked.and_then(|asked| asked.stream),
-            request,
-        };
-        (start, charge)
-    }
-
-    fn part(&mut self, most: usize) -> Outgoing {
-        let (mut pieces, request_charge) = self.request.cut(most);
-        self.request.hash(&pieces);
-        let room = most - pieces.iter().map(|piece| piece.data.len()).sum::<usize>();
-        let (response, response_charge) = self.response.cut(room);
-        self.response.hash(&response);
-        pieces.extend(response);
-        let part = Part { pieces, heads: std::mem::take(&mut self.heads), ..Default::default() };
-        self.touch();
-        self.outgoing(What::Part, Message::Part(part), request_charge + response_charge)
-    }
-
-    /// The end, or before it the manifests that it needs.
-    fn end(&mut self, mut end: verbatim_proto::v1::End, charge: usize) -> Outgoing {
-        let (sequences, manifests) = sequence_lists(self.sequences.clone());
-        let mut missing = manifests.into_iter().skip(self.manifests.len());
-        if let Some(first) = missing.next() {
-            let rest: Vec<_> =
-                missing.map(|part| self.outgoing(What::Manifest, Message::Part(part), 0)).collect();
-            self.again.extend(rest);
-            self.closing = Closing::Built(Box::new(end), charge);
-            return self.outgoing(What::Manifest, Message::Part(first), 0);
-        }
-        end.sequences = sequences;
-        end.manifests = verbatim_proto::delta_encode(self.manifests.iter().copied());
-        self.waiting_since = None;
-        self.outgoing(What::End, Message::End(end), charge)
-    }
-
-    fn outgoing(&self, what: What, message: Message, charge: usize) -> Outgoing {
-        Outgoing { what, payload: encode(self.exchange.id(), &self.gateway, message), charge }
     }
 
     /// A message is stored. `true`: it was the last, and the exchange is published.
@@ -370,58 +284,6 @@ impl Machine {
             self.exchange.count_lost(piece.data.len());
         }
         true
-    }
-
-    /// Goes on after a failure, in `lane`. To change lanes, nothing may be in flight; back to the log only what has
-    /// nothing in the spool.
-    pub(super) fn resume(&mut self, lane: LaneName) {
-        self.failed = false;
-        if lane == self.lane {
-            return;
-        }
-        self.lane = lane;
-        // Manifests name messages of the lane that is left.
-        self.again.retain(|outgoing| outgoing.what != What::Manifest);
-        self.manifests.clear();
-        match lane {
-            LaneName::Spool => {
-                self.carried = std::mem::take(&mut self.sequences);
-                let carry = |chunk: &[Sequence]| {
-                    let carried = verbatim_proto::delta_encode(chunk.iter().copied());
-                    let part = Part { carried, ..Default::default() };
-                    self.outgoing(What::Carry, Message::Part(part), 0)
-                };
-                let carries: Vec<_> = self.carried.chunks(closing::SEQUENCES).map(carry).collect();
-                carries.into_iter().rev().for_each(|carry| self.again.push_front(carry));
-            }
-            LaneName::Log => {
-                self.sequences = std::mem::take(&mut self.carried);
-                self.again.retain(|outgoing| outgoing.what != What::Carry);
-            }
-        }
-    }
-
-    /// What the spool holds of it is about to be taken to the log; until then nothing is sent.
-    pub(super) fn leave_spool(&mut self) -> Vec<Sequence> {
-        self.failed = true;
-        self.in_flight += 1;
-        self.sequences.clone()
-    }
-
-    /// The log holds now what the spool held, here; it goes on there.
-    pub(super) fn brought_back(&mut self, sequences: Vec<Sequence>) {
-        self.in_flight -= 1;
-        self.failed = false;
-        self.lane = LaneName::Log;
-        self.sequences = std::mem::take(&mut self.carried);
-        self.sequences.extend(sequences);
-        self.manifests.clear();
-        self.again.retain(|outgoing| !matches!(outgoing.what, What::Carry | What::Manifest));
-    }
-
-    /// It could not be taken to the log; another try may go better.
-    pub(super) const fn stays_in_spool(&mut self) {
-        self.in_flight -= 1;
     }
 
     /// Bytes that it still holds.

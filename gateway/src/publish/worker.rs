@@ -1,29 +1,34 @@
 //! Drives the machines: takes events off the queue, batches what they want to send, and appends it.
 
 use std::collections::{HashMap, VecDeque};
-use std::hash::{BuildHasherDefault, Hasher};
+use std::hash::BuildHasherDefault;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
-use tokio::time::{sleep_until, timeout};
+use tokio::time::sleep_until;
 use tokio_util::sync::CancellationToken;
 use verbatim_core::model::ExchangeId;
-use verbatim_core::ports::{CaptureLog, Message, PortError, PortResult, Sequence};
+use verbatim_core::ports::CaptureLog;
 
 use super::LaneName;
 use super::backoff::Backoff;
 use super::choice::{Choice, choose};
 use super::lane::Lane;
-use super::machine::{FLUSH_AFTER, Machine, Outgoing};
-use super::return_path::{NotReturned, bring_back};
+use super::machine::{FLUSH_AFTER, Machine};
 use crate::capture::{Event, Queue, Queued, Stage};
 use crate::health::Gauges;
 use crate::metrics::CallMetrics;
 use crate::redact::BodyKeys;
-use crate::spool::{SPOOLED, SpoolIndex};
+use crate::spool::SpoolIndex;
+
+mod appends;
+mod id_hasher;
+
+use appends::Done;
+use id_hasher::IdHasher;
 
 /// Events gather for so long before they are looked at: an append of many messages costs little more than one of
 /// one, and a start carries what of the request came within that time.
@@ -76,20 +81,6 @@ struct Tracked {
     is_timed: bool,
     /// It could not be taken out of the spool; another try waits for this.
     stays: Option<Backoff>,
-}
-
-type Batch = Vec<(ExchangeId, Outgoing)>;
-
-struct Appended {
-    lane: LaneName,
-    batch: Batch,
-    results: Vec<PortResult<Sequence>>,
-}
-
-/// What was under way and is done now.
-enum Done {
-    Appended(Appended),
-    BroughtBack(ExchangeId, Result<Vec<Sequence>, NotReturned>),
 }
 
 impl Publisher {
@@ -269,119 +260,6 @@ impl Publisher {
         self.append(LaneName::Spool, spool);
     }
 
-    fn append(&mut self, lane: LaneName, batch: Batch) {
-        let Some(to) = lane_mut(&mut self.log, &mut self.spool, lane).filter(|_| !batch.is_empty()) else {
-            return;
-        };
-        to.begun();
-        let store = to.store();
-        let message = |(id, outgoing): &(ExchangeId, Outgoing)| Message {
-            kind: outgoing.kind(),
-            // In the spool all messages bear one name, so that a later process finds them whoever wrote them.
-            gateway: match lane {
-                LaneName::Log => self.config.gateway.to_string(),
-                LaneName::Spool => SPOOLED.to_owned(),
-            },
-            exchange: *id,
-            payload: outgoing.payload.clone(),
-        };
-        let messages: Vec<_> = batch.iter().map(message).collect();
-        if lane == LaneName::Spool {
-            batch.iter().for_each(|(id, _)| self.config.spool_index.expect(*id));
-        }
-        let wait = self.config.acknowledge;
-        self.appends.push(Box::pin(async move {
-            let expected = batch.len();
-            let mut results = timeout(wait, store.append(messages)).await.unwrap_or_default();
-            let silent = || Err(PortError::transient("append", format!("not confirmed within {wait:?}")));
-            results.resize_with(expected, silent);
-            Done::Appended(Appended { lane, batch, results })
-        }));
-    }
-
-    fn bring_back(&mut self, id: ExchangeId, stored: Vec<Sequence>) {
-        let Some(spool) = self.spool.as_ref().map(Lane::store) else { return };
-        self.log.begun();
-        let (log, gateway, wait) =
-            (self.log.store(), Arc::clone(&self.config.gateway), self.config.acknowledge);
-        self.appends.push(Box::pin(async move {
-            Done::BroughtBack(id, bring_back(&*spool, &*log, &gateway, stored, wait).await)
-        }));
-    }
-
-    fn done(&mut self, done: Done) {
-        match done {
-            Done::Appended(appended) => self.settle(appended),
-            Done::BroughtBack(id, result) => {
-                let now = Instant::now();
-                match &result {
-                    Ok(_) | Err(NotReturned::Log(PortError::Permanent(_))) => self.log.ended(true, now),
-                    Err(NotReturned::Log(_)) => self.log.ended(false, now),
-                    Err(NotReturned::Spool(_)) => self.log.untried(),
-                }
-                let Some(tracked) = self.machines.get_mut(&id) else { return };
-                match result {
-                    Ok(sequences) => {
-                        tracked.machine.brought_back(sequences);
-                        tracked.stays = None;
-                        self.config.spool_index.forget(id);
-                    }
-                    Err(error) => {
-                        tracing::debug!(exchange = %id, %error, "what the spool holds could not be taken to the log");
-                        tracked.machine.stays_in_spool();
-                        tracked.stays = Some(Backoff::after(tracked.stays, now));
-                    }
-                }
-                self.look_at(id, now);
-            }
-        }
-    }
-
-    fn settle(&mut self, appended: Appended) {
-        let now = Instant::now();
-        let Appended { lane, batch, results } = appended;
-        let failure = results.iter().find_map(|result| result.as_ref().err());
-        let worked = !failure.is_some_and(|error| !matches!(error, PortError::Permanent(_)));
-        if let Some(to) = lane_mut(&mut self.log, &mut self.spool, lane) {
-            if let Some(error) = failure.filter(|_| to.is_up()) {
-                tracing::warn!(?lane, %error, "messages were not taken");
-            }
-            to.ended(worked, now);
-            let stored = batch.iter().zip(&results).filter(|(_, result)| result.is_ok());
-            to.wrote(stored.map(|((_, outgoing), _)| outgoing.payload.len()).sum());
-        }
-        for ((id, outgoing), result) in batch.into_iter().zip(results) {
-            if let (LaneName::Spool, Ok(sequence)) = (lane, &result) {
-                self.config.spool_index.written(*sequence);
-            }
-            let Some(tracked) = self.machines.get_mut(&id) else { continue };
-            let machine = &mut tracked.machine;
-            match result {
-                Ok(sequence) => {
-                    if machine.stored(&outgoing, sequence) {
-                        self.published(id, lane);
-                        continue;
-                    }
-                }
-                Err(PortError::Permanent(error)) => {
-                    tracing::error!(exchange = %id, %error, "a message can never be stored");
-                    if !machine.never_stored(outgoing) {
-                        machine.exchange().reached(Stage::Refused);
-                        self.config.gauges.count_unrecorded(1);
-                        self.config.spool_index.forget(id);
-                        self.machines.remove(&id);
-                        continue;
-                    }
-                }
-                Err(PortError::Transient(_) | PortError::Conflict(_)) => {
-                    machine.not_stored(outgoing);
-                    self.refuse_required(id);
-                }
-            }
-            self.look_at(id, now);
-        }
-    }
-
     fn published(&mut self, id: ExchangeId, lane: LaneName) {
         self.machines.remove(&id);
         if lane == LaneName::Spool {
@@ -418,31 +296,6 @@ impl Publisher {
                 exchanges,
                 "stopped before all records were stored: log and spool did not take them"
             );
-        }
-    }
-}
-
-fn lane_mut<'a>(log: &'a mut Lane, spool: &'a mut Option<Lane>, name: LaneName) -> Option<&'a mut Lane> {
-    match name {
-        LaneName::Log => Some(log),
-        LaneName::Spool => spool.as_mut(),
-    }
-}
-
-/// The ids' random bits are hash enough.
-#[derive(Default)]
-struct IdHasher(u64);
-
-impl Hasher for IdHasher {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for chunk in bytes.chunks(8) {
-            let mut word = [0; 8];
-            word[..chunk.len()].copy_from_slice(chunk);
-            self.0 = self.0.rotate_left(29) ^ u64::from_le_bytes(word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         }
     }
 }

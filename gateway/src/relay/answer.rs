@@ -1,5 +1,7 @@
 //! Answers: the gateway's own, and what it adds to a provider's.
 
+use std::fmt::Write;
+
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, SERVER};
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Version};
@@ -39,8 +41,10 @@ pub(super) fn stamp(headers: &mut HeaderMap, id: ExchangeId, relay_us: u64) {
     if let Ok(id) = HeaderValue::try_from(id.to_string()) {
         headers.insert(ID, id);
     }
-    let timing = format!("relay;dur={}.{:03}", relay_us / 1000, relay_us % 1000);
-    if let Ok(timing) = HeaderValue::try_from(timing) {
+    let mut timing = String::with_capacity(32);
+    // Writing to a string can't fail.
+    let _ = write!(timing, "relay;dur={}.{:03}", relay_us / 1000, relay_us % 1000);
+    if let Ok(timing) = HeaderValue::from_str(&timing) {
         headers.append(SERVER_TIMING, timing);
     }
 }

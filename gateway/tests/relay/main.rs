@@ -8,6 +8,7 @@ mod connections;
 mod endings;
 mod failing_log;
 mod http2;
+mod long_bodies;
 mod memory;
 mod own;
 mod passing;

@@ -133,7 +133,7 @@ async fn bytes_that_do_not_match_their_hash_are_archived_as_damaged_and_kept_as_
     let mut bed = Bed::new().await;
     let id = ExchangeId::mint();
     let first = bed.append(start(id, REQUEST)).await;
-    let wrong = LegSummary { hash: Bytes::from_static(&[7; 32]), ..summary(Leg::ClientRequest, REQUEST) };
+    let wrong = LegSummary { hash: vec![7; 32], ..summary(Leg::ClientRequest, REQUEST) };
     bed.append(end_with(id, End { sequences: delta_encode([first]), legs: vec![wrong], ..plain_end() }))
         .await;
     bed.start();
@@ -166,7 +166,7 @@ async fn declared_losses_are_partial_and_counted() {
     let first = bed.append(start(id, REQUEST)).await;
     let second = bed.append(part(id, 0, &ANSWER[..50])).await;
     let lost = ANSWER.len() as u64 - 50;
-    let cut = LegSummary { hash: Bytes::new(), lost, ..summary(Leg::ClientResponse, ANSWER) };
+    let cut = LegSummary { hash: Vec::new(), lost, ..summary(Leg::ClientResponse, ANSWER) };
     let legs = vec![summary(Leg::ClientRequest, REQUEST), cut];
     bed.append(end_with(id, End { sequences: delta_encode([first, second]), legs, ..plain_end() })).await;
     bed.start();
@@ -186,10 +186,10 @@ async fn an_error_inside_a_stream_of_status_200_is_an_upstream_error() {
     let second = bed.append(part(id, 0, STREAM)).await;
     let head = verbatim_proto::v1::Head {
         leg: u32::from(Leg::ClientResponse.number()),
-        version: "HTTP/1.1".to_owned(),
+        version: "HTTP/1.1".into(),
         status: Some(200),
         headers: vec![verbatim_proto::v1::Header {
-            name: "content-type".to_owned(),
+            name: "content-type".into(),
             value: Bytes::from_static(b"text/event-stream"),
         }],
         at_us: 900,
@@ -216,7 +216,7 @@ async fn a_body_with_credentials_hidden_is_held_to_the_hash_of_what_is_recorded(
         let id = ExchangeId::mint();
         let first = bed.append(start(id, REQUEST)).await;
         let second = bed.append(part(id, 0, RECORDED)).await;
-        let stored_hash = Bytes::copy_from_slice(&hash(stored));
+        let stored_hash = hash(stored).to_vec();
         let answer = LegSummary { stored_hash, ..summary(Leg::ClientResponse, PASSED) };
         let legs = vec![summary(Leg::ClientRequest, REQUEST), answer];
         let sequences = delta_encode([first, second]);

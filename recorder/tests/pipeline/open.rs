@@ -131,7 +131,7 @@ async fn a_checkpoint_keeps_the_head_of_an_answer_whose_first_byte_has_not_come(
     bed.wait_for_rank(id, Rank::Running).await;
     let head = verbatim_proto::v1::Head {
         leg: u32::from(Leg::ClientResponse.number()),
-        version: "HTTP/1.1".to_owned(),
+        version: "HTTP/1.1".into(),
         status: Some(200),
         at_us: 900,
         ..Default::default()

@@ -122,7 +122,7 @@ pub(crate) fn start(id: ExchangeId, request: &'static str) -> Message {
             began_unix_us: id.time().as_unix_us(),
             method: "POST".to_owned(),
             path: "/v1/chat/completions".to_owned(),
-            version: "HTTP/1.1".to_owned(),
+            version: "HTTP/1.1".into(),
             provider: "openai".to_owned(),
             provider_dialect: 1,
             upstream_url: "https://api.openai.com/v1/chat/completions".to_owned(),
@@ -143,7 +143,7 @@ pub(crate) fn summary(leg: Leg, body: &str) -> LegSummary {
     LegSummary {
         leg: u32::from(leg.number()),
         length: body.len() as u64,
-        hash: Bytes::copy_from_slice(blake3::hash(body.as_bytes()).as_bytes()),
+        hash: blake3::hash(body.as_bytes()).as_bytes().to_vec(),
         ..LegSummary::default()
     }
 }

@@ -73,7 +73,8 @@ function make(element, spec, data) {
   const options = {
     width: element.clientWidth,
     height: element.clientHeight,
-    padding: [10, 4, 0, 0],
+    // Half of a label may stand right of its moment.
+    padding: [10, 18, 0, 0],
     cursor: { y: false, points: { show: false }, drag: { x: false, y: false } },
     legend: { show: false },
     scales: {

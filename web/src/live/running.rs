@@ -112,7 +112,7 @@ fn provisional(id: ExchangeId, gateway: String, start: v1::Start) -> (Exchange, 
         response_bytes: 0,
         lost_bytes: 0,
     };
-    let headers = Headers(start.headers.into_iter().map(|header| (header.name, header.value)).collect());
+    let headers = v1::read_headers(start.headers);
     (exchange, headers, body)
 }
 

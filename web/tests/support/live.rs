@@ -29,7 +29,7 @@ impl MemoryLive {
             began_unix_us: exchange.began_at.as_unix_us(),
             method: exchange.method.clone(),
             path: exchange.path.clone(),
-            version: "HTTP/1.1".to_owned(),
+            version: "HTTP/1.1".into(),
             caller: Some(v1::Caller { app: exchange.caller.app.clone(), ..v1::Caller::default() }),
             provider: exchange.provider.clone(),
             provider_dialect: u32::from(exchange.provider_dialect.number()),

@@ -76,7 +76,8 @@ pub(crate) async fn by_day(client: &Client) -> Result<Vec<(Date, u64)>, Fault> {
 
 /// Records altogether, and bytes of their bodies.
 pub(crate) async fn all(client: &Client) -> Result<(u64, u64), Fault> {
-    let sql = "SELECT coalesce(sum(exchanges), 0)::bigint, coalesce(least(sum(captured), 9223372036854775807), 0)::bigint
+    // `least` would pass over a sum of nothing, which is null.
+    let sql = "SELECT coalesce(sum(exchanges), 0)::bigint, least(coalesce(sum(captured), 0), 9223372036854775807)::bigint
                FROM (SELECT exchanges, captured FROM total UNION ALL SELECT exchanges, captured FROM total_delta) AS t";
     let row = client.query_one(sql, &[]).await.doing("read totals")?;
     Ok((unsigned(row.get(0)), unsigned(row.get(1))))

@@ -31,7 +31,9 @@ impl Service {
         background: &Handle,
     ) -> Result<()> {
         let secret = config.required_secret()?;
-        let log = self.add_late_log(config.required_nats()?);
+        let nats = config.required_nats()?;
+        stores::refuse_abandoned_log(self.directory()?, config).await?;
+        let log = self.add_late_log(nats);
         let relaying = self.add_gateway(config, environment, log, secret, background).await?;
         self.add_probes_of_gateway(config, &relaying).await?;
         self.announce()
@@ -88,8 +90,8 @@ impl Service {
         let secret = config.required_secret()?;
         let postgres = config.required_postgres()?;
         let waits = self.waits.clone();
-        let waiting =
-            Probes::bind(config.settings.web.listen.0, waits.clone(), self.render_metrics()).await?;
+        // Nobody has logged in.
+        let waiting = Probes::bind(config.settings.web.listen.0, waits.clone(), None).await?;
         let connecting = async {
             tokio::select! {
                 archive = stores::connect_archive(postgres, &waits) => archive,

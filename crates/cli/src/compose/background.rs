@@ -60,7 +60,7 @@ async fn mend(index: &dyn IndexStore, ports: &Ports, token: &CancellationToken) 
                 }
             }
             Some(Err(error)) => {
-                tracing::debug!(%error, "the search index can't be asked whether it is complete")
+                tracing::debug!(%error, "the search index can't be asked whether it is complete");
             }
             Some(Ok(false)) | None => {}
         }

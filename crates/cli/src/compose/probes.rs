@@ -50,7 +50,8 @@ pub(super) struct Asked {
 /// What is told to those who probe.
 pub(super) struct Readiness {
     waits: Waits,
-    metrics: RenderMetrics,
+    /// `None` where people reach it who may not know: then it tells whether it is ready, not why not.
+    metrics: Option<RenderMetrics>,
     asked: OnceLock<Asked>,
 }
 
@@ -61,8 +62,12 @@ pub(super) struct Probes {
 }
 
 impl Probes {
-    /// Opens the socket.
-    pub(super) async fn bind(address: SocketAddr, waits: Waits, metrics: RenderMetrics) -> Result<Self> {
+    /// Opens the socket. Without `metrics` it tells nothing but whether it lives and is ready.
+    pub(super) async fn bind(
+        address: SocketAddr,
+        waits: Waits,
+        metrics: Option<RenderMetrics>,
+    ) -> Result<Self> {
         let listener = TcpListener::bind(address).await.with_context(|| {
             format!("can't listen on {address}; is another program using that port? choose another one")
         })?;
@@ -126,9 +131,15 @@ impl Readiness {
                     true => (StatusCode::OK, "ok"),
                     false => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
                 };
-                (status, JSON, json!({ "status": word, "problems": problems }).to_string())
+                let body = match self.metrics {
+                    Some(_) => json!({ "status": word, "problems": problems }),
+                    None => json!({ "status": word }),
+                };
+                (status, JSON, body.to_string())
             }
-            (&Method::GET | &Method::HEAD, "/metrics") => (StatusCode::OK, TEXT, (self.metrics)()),
+            (&Method::GET | &Method::HEAD, "/metrics") if let Some(metrics) = &self.metrics => {
+                (StatusCode::OK, TEXT, metrics())
+            }
             _ => (StatusCode::NOT_FOUND, TEXT, "expected /livez, /readyz or /metrics\n".to_owned()),
         };
         let mut answer = Response::new(Full::new(Bytes::from(body)));
@@ -188,7 +199,7 @@ async fn ask<T>(what: &str, answer: impl Future<Output = PortResult<T>>) -> Opti
 impl Service {
     /// A listener of its own for those who probe, which goes on until everything else has ended.
     pub(super) async fn add_probes(&mut self, address: SocketAddr) -> Result<Arc<Readiness>> {
-        let probes = Probes::bind(address, self.waits.clone(), self.render_metrics()).await?;
+        let probes = Probes::bind(address, self.waits.clone(), Some(self.render_metrics())).await?;
         let readiness = Arc::clone(&probes.readiness);
         self.probes = Some(format!("http://{}", probes.local_addr()?));
         self.roles.add_beneath("probes", &Handle::current(), |token| async move {
@@ -216,7 +227,7 @@ mod tests {
 
     fn readiness() -> Readiness {
         let metrics: RenderMetrics = Arc::new(|| "verbatim_one 1\n".to_owned());
-        Readiness { waits: Waits::default(), metrics, asked: OnceLock::new() }
+        Readiness { waits: Waits::default(), metrics: Some(metrics), asked: OnceLock::new() }
     }
 
     async fn get(readiness: &Readiness, path: &str) -> (StatusCode, String) {
@@ -236,6 +247,14 @@ mod tests {
         assert_eq!(get(&readiness, "/readyz").await, (StatusCode::OK, ready.to_owned()));
         assert_eq!(get(&readiness, "/metrics").await, (StatusCode::OK, "verbatim_one 1\n".to_owned()));
         assert_eq!(get(&readiness, "/").await.0, StatusCode::NOT_FOUND);
+    }
+
+    #[tokio::test]
+    async fn where_anybody_may_ask_it_does_not_say_why() {
+        let readiness = Readiness { metrics: None, ..readiness() };
+        let (status, body) = get(&readiness, "/readyz").await;
+        assert_eq!((status, body.as_str()), (StatusCode::SERVICE_UNAVAILABLE, r#"{"status":"unavailable"}"#));
+        assert_eq!(get(&readiness, "/metrics").await.0, StatusCode::NOT_FOUND);
     }
 
     #[tokio::test]

@@ -26,6 +26,10 @@ impl Service {
     ) -> Result<()> {
         config.check_engines_of_one_process()?;
         let directory = self.directory()?.clone();
+        if config.settings.postgres.url.is_some() && directory.archive().exists() {
+            let path = directory.archive();
+            tracing::warn!(path = %path.display(), "the archive is in PostgreSQL: earlier records stay here and are not shown");
+        }
         // Both take longer than the log, which is all that the relay waits for.
         let mut opening = JoinSet::new();
         let (for_records, settings, waits) = (directory.clone(), config.clone(), self.waits.clone());

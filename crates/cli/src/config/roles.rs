@@ -66,6 +66,7 @@ impl Config {
             total: settings.queue.total.in_memory(),
             exchange: settings.queue.exchange.in_memory(),
         };
+        config.max_recorded_body_bytes = settings.max_recorded_body_bytes.0;
         config.spool = SpoolLimits {
             max_bytes: settings.spool.max_bytes.0,
             directory: spool.map(Path::to_owned),

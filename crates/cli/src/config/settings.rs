@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use verbatim_core::model::ProviderDialect;
-use verbatim_gateway::{QueueLimits, SpoolLimits, Timeouts};
+use verbatim_gateway::{QueueLimits, RECORDED_BODY, SpoolLimits, Timeouts};
 use verbatim_listen::Limits;
 
 use super::values::{Address, Link, LogLevel, Network, Period, Secret, Size, Upstream};
@@ -97,6 +97,8 @@ pub(crate) struct GatewaySettings {
     pub(crate) cors_origins: Vec<String>,
     /// Proxies whose `X-Forwarded-For` is believed.
     pub(crate) trusted_proxies: Vec<Network>,
+    /// Of a body longer than this, the rest is relayed and not recorded.
+    pub(crate) max_recorded_body_bytes: Size,
     pub(crate) timeouts: TimeoutSettings,
     pub(crate) queue: QueueSettings,
     pub(crate) spool: SpoolSettings,
@@ -113,6 +115,7 @@ impl Default for GatewaySettings {
             default_key: false,
             cors_origins: Vec::new(),
             trusted_proxies: Vec::new(),
+            max_recorded_body_bytes: Size(RECORDED_BODY),
             timeouts: TimeoutSettings::default(),
             queue: QueueSettings::default(),
             spool: SpoolSettings::default(),

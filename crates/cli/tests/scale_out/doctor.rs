@@ -25,7 +25,10 @@ async fn the_doctor_looks_at_each_engine() {
     // The tests' server does not wait for its disk.
     let postgres = line(&told, "look", "PostgreSQL");
     assert!(["version", "schema up to date", "fsync"].iter().all(|text| postgres.contains(text)), "{told}");
-    line(&told, "ok", "archive");
+    assert!(
+        line(&told, "ok", "archive").contains("0 exchanges") && told.contains("for 0 B captured"),
+        "{told}"
+    );
     line(&told, "ok", "recorder");
     gateway.stop();
 }

@@ -1,14 +1,15 @@
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
-use verbatim_core::model::{ExchangeId, Outcome, ProviderDialect, Timestamp};
-use verbatim_proto::v1::Piece;
+use verbatim_core::model::{ExchangeId, Outcome, ProviderDialect, RecordMode, Timestamp};
+use verbatim_proto::v1::{Part, Piece};
 use verbatim_proto::{Assembly, delta_decode};
 
 use super::*;
 use crate::capture::{HeadBytes, Queue, Queued};
 use crate::config::{QueueLimits, Redaction};
 use crate::health::Gauges;
+use crate::publish::sequence_lists;
 
 /// A log and a spool that keep what they are given, and the machine between.
 struct Bench {
@@ -69,7 +70,7 @@ fn end_facts() -> EndFacts {
 
 impl Bench {
     fn new() -> Self {
-        let queue = Arc::new(Queue::new(QueueLimits::default(), Arc::new(Gauges::default())));
+        let queue = Arc::new(Queue::new(QueueLimits::default(), u64::MAX, Arc::new(Gauges::default())));
         let id = ExchangeId::mint();
         let exchange = Exchange::begin(&queue, id, Instant::now(), RecordMode::Full, false, start_facts());
         let mut events = Vec::new();

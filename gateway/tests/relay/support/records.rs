@@ -118,7 +118,7 @@ fn read(
             if !summary.hash.is_empty() && summary.lost == 0 && !summary.withheld {
                 let stored =
                     if summary.stored_hash.is_empty() { &summary.hash } else { &summary.stored_hash };
-                assert_eq!(stored.as_ref(), blake3::hash(&bytes).as_bytes(), "{leg}");
+                assert_eq!(stored.as_slice(), blake3::hash(&bytes).as_bytes(), "{leg}");
             }
         }
         (bytes, times)

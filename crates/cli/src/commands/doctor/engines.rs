@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytesize::ByteSize;
+use serde::Deserialize;
 use verbatim_archive_postgres::{PostgresArchive, PostgresConfig, Server};
 use verbatim_core::ports::{CaptureLog, PortResult};
 use verbatim_log_nats::NatsLog;
@@ -129,6 +130,13 @@ async fn look_at_index(index: Arc<MeilisearchIndex>, engines: &mut Engines) -> P
     })
 }
 
+/// What a role says that is not ready.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct NotReady {
+    problems: Vec<String>,
+}
+
 /// How roles on their own say they are that answer where they are configured to listen; others may run elsewhere.
 pub(super) async fn roles(client: &Client, setting: &Setting) -> Vec<Finding> {
     let settings = &setting.config.settings;
@@ -145,8 +153,12 @@ pub(super) async fn roles(client: &Client, setting: &Setting) -> Vec<Finding> {
                 Finding::good(role, format!("one at {address} is ready"))
             }
             Ok(answer) => {
-                let said = String::from_utf8_lossy(&answer.body);
-                Finding::doubtful(role, format!("the one at {address} is not ready: {}", said.trim_end()))
+                let said: NotReady = serde_json::from_slice(&answer.body).unwrap_or_default();
+                let why = match said.problems.is_empty() {
+                    true => format!("it answered {}; look at its log", answer.status),
+                    false => said.problems.join("; "),
+                };
+                Finding::doubtful(role, format!("the one at {address} is not ready: {why}"))
             }
             Err(_) => Finding::good(role, format!("none at {address}; `verbatim {role}` starts one")),
         });

@@ -55,7 +55,8 @@ pub(crate) async fn connect_log(config: verbatim_log_nats::Config, waits: &Waits
 /// The same without waiting.
 pub(crate) async fn try_log(config: verbatim_log_nats::Config) -> PortResult<Arc<NatsLog>> {
     let config = verbatim_log_nats::Config { connect_within: Duration::ZERO, ..config };
-    Ok(Arc::new(NatsLog::connect(config).await?))
+    // Large, and seldom: its future does not make its callers' large.
+    Ok(Arc::new(Box::pin(NatsLog::connect(config)).await?))
 }
 
 /// Connects to the archive.
@@ -66,7 +67,7 @@ pub(crate) async fn connect_archive(config: PostgresConfig, waits: &Waits) -> Re
 /// The same without waiting.
 pub(crate) async fn try_archive(config: PostgresConfig) -> PortResult<Arc<PostgresArchive>> {
     let config = PostgresConfig { patience: Duration::ZERO, ..config };
-    Ok(Arc::new(PostgresArchive::connect(&config, Arc::new(SystemClock)).await?))
+    Ok(Arc::new(Box::pin(PostgresArchive::connect(&config, Arc::new(SystemClock))).await?))
 }
 
 /// The search index, which connects when it is asked for something.

@@ -1,12 +1,13 @@
 //! A capture log on NATS for those who don't wait for it: a relay serves, and keeps what it captures in its spool, while
 //! NATS can't be reached yet; a dashboard shows what is archived.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use anyhow::Result;
 use async_trait::async_trait;
 use futures_util::StreamExt;
 use futures_util::stream::{self, BoxStream};
+use tokio::sync::SetOnce;
 use tokio_util::sync::CancellationToken;
 use verbatim_core::ports::{
     CaptureLog, Consumer, DeadLetter, Delivery, Floors, Live, LiveMessage, Liveness, LogHealth, Message,
@@ -21,13 +22,13 @@ use crate::waits::Waits;
 /// The log, once it is connected; until then everything asked of it fails for now.
 pub(crate) struct LateLog {
     config: Config,
-    log: OnceLock<Arc<NatsLog>>,
+    log: SetOnce<Arc<NatsLog>>,
 }
 
 impl LateLog {
     /// Connects to nothing yet.
     pub(crate) fn new(config: Config) -> Arc<Self> {
-        Arc::new(Self { config, log: OnceLock::new() })
+        Arc::new(Self { config, log: SetOnce::new() })
     }
 
     /// Connects, and then has nothing to do until it is told to end.
@@ -122,8 +123,9 @@ impl CaptureLog for LateLog {
         self.log()?.dead_letter(letters).await
     }
 
+    /// Waits for the log, so that the first sign of life comes as soon as there is somebody to hear it.
     async fn heartbeat(&self, gateway: &str) -> PortResult<()> {
-        self.log()?.heartbeat(gateway).await
+        self.log.wait().await.heartbeat(gateway).await
     }
 
     async fn liveness(&self, gateway: &str) -> PortResult<Liveness> {
@@ -155,7 +157,7 @@ mod tests {
         let appended = log.append(vec![message; 3]).await;
         assert_eq!(appended.len(), 3);
         assert!(appended.iter().all(|one| one.as_ref().is_err_and(PortError::is_transient)));
-        assert!(log.heartbeat("g").await.is_err_and(|error| error.is_transient()));
+        assert!(log.liveness("g").await.is_err_and(|error| error.is_transient()));
         assert!(log.subscribe().next().await.is_none());
         log.close().await.unwrap();
     }
