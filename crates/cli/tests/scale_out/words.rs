@@ -2,6 +2,7 @@
 
 use crate::api::{call, found, until};
 use crate::engines::{Engines, Meilisearch};
+use crate::refusals::refusal;
 use crate::support::complaint;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -39,4 +40,17 @@ async fn one_process_uses_all_three_engines() {
     let call = call(&up.relay, "What is the weather in 杭州?").await;
     found(&up.dashboard, "杭州", &call).await;
     up.stop();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_key_of_meilisearch_is_told_and_not_shown() {
+    let Some(meilisearch) = Meilisearch::given().filter(|given| !given.key.is_empty()) else { return };
+    let mut engines = Engines::start_migrated().await;
+    engines.use_meilisearch(&meilisearch);
+    engines.set("VERBATIM_MEILISEARCH__API_KEY", "hunter2");
+    for role in ["indexer", "up"] {
+        let told = refusal(&engines, role, 1);
+        let says = [meilisearch.url.as_str(), "VERBATIM_MEILISEARCH__API_KEY"];
+        assert!(says.iter().all(|text| told.contains(text)) && !told.contains("hunter2"), "{role}: {told}");
+    }
 }
