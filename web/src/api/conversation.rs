@@ -336,6 +336,6 @@ pub(super) async fn get_conversation(
     Path(id): Path<String>,
 ) -> Result<Response, ApiError> {
     let id = id.parse()?;
-    let loaded = load_found(&app, id).await?;
-    heavy(&app, move || Json(ConversationBody::from(loaded.reading)).into_response()).await
+    let loaded = load_found(&app.stores, id).await?;
+    heavy(&app.stores, move || Json(ConversationBody::from(loaded.reading)).into_response()).await
 }

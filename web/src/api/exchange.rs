@@ -142,7 +142,7 @@ pub(super) async fn get_exchange(
     Path(id): Path<String>,
 ) -> Result<Json<ExchangeDetail>, ApiError> {
     let id = id.parse()?;
-    let (exchange, heads) = found(&app, id).await?;
+    let (exchange, heads) = found(&app.stores, id).await?;
     Ok(Json(ExchangeDetail {
         exchange: exchange.into(),
         request: (&heads.request).into(),

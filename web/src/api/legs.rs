@@ -53,7 +53,7 @@ pub(super) async fn get_leg(
     if is_to_run(&headers) {
         return Err(ApiError::Forbidden("a recorded body is data: it is not served to be run".to_owned()));
     }
-    let (_, heads) = found(&app, id).await?;
+    let (_, heads) = found(&app.stores, id).await?;
     let body = match app.ports.archive.body(id, leg).await? {
         Some(body) => body,
         None => app.ports.archive.body(id, leg.counterpart()).await?.ok_or_else(|| {
@@ -102,7 +102,7 @@ async fn download(
     let stored_hash = body.info.stored_hash;
     let bytes = if decoded {
         let recorded = recorded.clone();
-        heavy(app, move || plain(&recorded, body.bytes)).await?
+        heavy(&app.stores, move || plain(&recorded, body.bytes)).await?
     } else {
         body.bytes
     };

@@ -26,10 +26,10 @@ pub(super) async fn get_playback(
     Path(id): Path<String>,
 ) -> Result<Json<Playback>, ApiError> {
     let id: ExchangeId = id.parse()?;
-    let (exchange, heads) = reading::found(&app, id).await?;
+    let (exchange, heads) = reading::found(&app.stores, id).await?;
     if exchange.record != RecordMode::Full {
         return Ok(Json(Playback::default()));
     }
-    let bodies = reading::bodies(&app, id).await?;
-    heavy(&app, move || play(&exchange, &heads, &bodies)).await.map(Json)
+    let bodies = reading::bodies(&app.stores, id).await?;
+    heavy(&app.stores, move || play(&exchange, &heads, &bodies)).await.map(Json)
 }

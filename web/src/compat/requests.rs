@@ -121,14 +121,14 @@ async fn page(app: &App, params: PageParams) -> Result<RequestPage, ApiError> {
     let page = decimal("page", params.page.as_deref(), 1, 1_000_000).map_err(ApiError::Invalid)?;
     let search = params.search.unwrap_or_default();
     let limit = usize::try_from(PAGE).unwrap_or(20);
-    let mut ask = Ask::parse(app, &search, limit).unwrap_or_else(|_| {
+    let mut ask = Ask::parse(&app.stores, &search, limit).unwrap_or_else(|_| {
         // A script may send plain text: what is no query is that.
         let text = vec![TextTerm { text: search.trim().to_owned(), phrase: true, excluded: false }];
         Ask { query: Asked { text, ..Asked::default() }, limit, ..Ask::default() }
     });
     ask.skip = (page - 1) * PAGE;
     ask.count = true;
-    let found = find(app, ask).await?;
+    let found = find(&app.stores, ask).await?;
     let seen = (page - 1) * PAGE + found.items.len() as u64 + u64::from(found.next.is_some());
     Ok(RequestPage {
         total_count: found.total.unwrap_or(seen),
@@ -139,8 +139,8 @@ async fn page(app: &App, params: PageParams) -> Result<RequestPage, ApiError> {
 }
 
 async fn detail(app: &App, id: &str) -> Result<RequestDetail, ApiError> {
-    let Loaded { exchange, heads, bodies, .. } = load_found(app, id.parse()?).await?;
-    heavy(app, move || {
+    let Loaded { exchange, heads, bodies, .. } = load_found(&app.stores, id.parse()?).await?;
+    heavy(&app.stores, move || {
         let text = |bytes: bytes::Bytes| String::from_utf8_lossy(&bytes).into_owned();
         let called = heads.attempts.last().map(|attempt| attempt.url.clone());
         let row = row(exchange);

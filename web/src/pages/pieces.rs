@@ -52,7 +52,7 @@ struct PicturePart {
 }
 
 async fn load(app: &Shared, id: &str) -> Result<Loaded, ApiError> {
-    load_found(app, id.parse()?).await
+    load_found(&app.stores, id.parse()?).await
 }
 
 fn place(wanted: &Wanted) -> Result<Place, ApiError> {
@@ -69,7 +69,7 @@ pub(super) async fn messages(
 ) -> Result<Response, ApiError> {
     let c = Chrome::new(&app, &headers, &uri, "exchanges");
     let loaded = load(&app, &id).await?;
-    let made = heavy(&app, move || {
+    let made = heavy(&app.stores, move || {
         let conversation = Conversation::new(&loaded.reading, loaded.exchange.id, c.t);
         let shown = conversation.earlier(wanted.from.unwrap_or(0)..wanted.to.unwrap_or(usize::MAX));
         html(&MessagesPart { c, id: loaded.exchange.id.to_string(), shown })
@@ -88,7 +88,7 @@ pub(super) async fn text(
     let c = Chrome::new(&app, &headers, &uri, "exchanges");
     let place = place(&wanted)?;
     let loaded = load(&app, &id).await?;
-    let made = heavy(&app, move || {
+    let made = heavy(&app.stores, move || {
         let words = words_at(&loaded.reading, &place)
             .ok_or_else(|| ApiError::NotFound(format!("no text stands at {place}")))?;
         let from = floor(&words, wanted.from.unwrap_or(0));
@@ -113,7 +113,7 @@ pub(super) async fn picture(
     let c = Chrome::new(&app, &headers, &uri, "exchanges");
     let place = place(&wanted)?;
     let loaded = load(&app, &id).await?;
-    let made = heavy(&app, move || {
+    let made = heavy(&app.stores, move || {
         let source = match place.find(&loaded.reading) {
             Some(Part::Image(media) | Part::File(media)) => crate::view::conversation::data_url(media),
             _ => None,
@@ -137,10 +137,10 @@ pub(super) async fn leg(
     let c = Chrome::new(&app, &headers, &uri, "exchanges");
     let id: ExchangeId = id.parse()?;
     let leg: Leg = leg.parse().map_err(|error: UnknownWord| ApiError::Invalid(error.to_string()))?;
-    let (_, heads) = found(&app, id).await?;
+    let (_, heads) = found(&app.stores, id).await?;
     let body = app.ports.archive.body(id, leg).await?;
     let body = body.ok_or_else(|| ApiError::NotFound(format!("{leg} of {id} is not stored")))?;
-    let made = heavy(&app, move || {
+    let made = heavy(&app.stores, move || {
         let bytes = plain(headers_of(&heads, leg), body.bytes.clone());
         piece(id, &body, &bytes, wanted.from.unwrap_or(0))
     });

@@ -11,9 +11,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::{Connection, OptionalExtension, params};
 use verbatim_core::model::{Exchange, ExchangeId, Rank};
-use verbatim_core::ports::{ArchiveHealth, PortResult};
+use verbatim_core::ports::{ArchiveHealth, PortError, PortResult};
 use verbatim_sqlite::{Doing, Options, Readers, Writer, migrate, open};
 
 pub(crate) use columns::Table;
@@ -122,6 +122,26 @@ pub(crate) fn ranks(connection: &Connection, ids: &[ExchangeId]) -> PortResult<V
         Ok(known.or_else(|| (Some(*id) <= erased_through).then_some(Rank::Complete)))
     };
     ids.iter().map(rank).collect()
+}
+
+/// Ids of all that is kept, in either table, lowest first.
+pub(crate) fn ids(
+    connection: &Connection,
+    after: Option<ExchangeId>,
+    limit: usize,
+) -> PortResult<Vec<ExchangeId>> {
+    const DOING: &str = "walk exchanges";
+    let sql = "SELECT id FROM exchange WHERE id > ?1 UNION ALL SELECT id FROM exchange_stray WHERE id > ?1 \
+               ORDER BY id LIMIT ?2";
+    let after = after.map(|id| id.as_bytes().to_vec()).unwrap_or_default();
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let mut select = connection.prepare_cached(sql).doing(DOING)?;
+    let rows = select.query_map(params![after, limit], |row| row.get::<_, Vec<u8>>(0)).doing(DOING)?;
+    let id = |row: rusqlite::Result<Vec<u8>>| {
+        let unreadable = |error| PortError::permanent(format_args!("could not {DOING}"), error);
+        ExchangeId::try_from(&row.doing(DOING)?[..]).map_err(unreadable)
+    };
+    rows.map(id).collect()
 }
 
 /// How much there is; `bytes` is not known here.

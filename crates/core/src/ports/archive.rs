@@ -203,6 +203,10 @@ pub trait Archive: Send + Sync + 'static {
         Ok(records)
     }
 
+    /// The ids of all that is kept, lowest first, at most `limit`, above `after`: also of those that no list shows because
+    /// their id does not tell when they were made. To go on, ask again from the last one.
+    async fn ids(&self, after: Option<ExchangeId>, limit: usize) -> PortResult<Vec<ExchangeId>>;
+
     /// Lists exchanges.
     async fn list(&self, request: ListRequest) -> PortResult<Page>;
 

@@ -91,7 +91,7 @@ fn spool_config(
 }
 
 /// Opens the archive; its threads have the priority of those of the calling runtime.
-pub(super) async fn archive(directory: &DataDir) -> Result<Arc<SqliteArchive>> {
+pub(crate) async fn archive(directory: &DataDir) -> Result<Arc<SqliteArchive>> {
     let path = directory.archive();
     make_private(&path)?;
     let open = move || SqliteArchive::open(&path, Arc::new(SystemClock));
