@@ -1,18 +1,14 @@
 //! What a call says of its caller and of itself.
 
-use std::net::IpAddr;
-
 use http::header::USER_AGENT;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use percent_encoding::percent_decode_str;
 use verbatim_core::model::{RecordMode, UnknownWord};
 
-use crate::config::Network;
 use crate::headers;
 
 const X_TITLE: HeaderName = HeaderName::from_static("x-title");
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
-const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 /// A name or word a caller gives is cut to so many characters.
 const WORD_CHARS: usize = 128;
 /// A call has at most so many tags.
@@ -78,26 +74,6 @@ pub(crate) fn trace_id(headers: &HeaderMap) -> Option<String> {
         && hex(id)
         && id.bytes().any(|byte| byte != b'0');
     valid.then(|| id.to_owned())
-}
-
-/// The caller's address: the peer's, or behind proxies that are trusted, the last one that is none of them.
-pub(crate) fn address(peer: IpAddr, trusted: &[Network], headers: &HeaderMap) -> IpAddr {
-    let is_trusted = |address: IpAddr| trusted.iter().any(|network| network.contains(address));
-    let peer = peer.to_canonical();
-    if !is_trusted(peer) {
-        return peer;
-    }
-    let lists: Vec<_> =
-        headers.get_all(X_FORWARDED_FOR).iter().filter_map(|value| value.to_str().ok()).collect();
-    let mut last = peer;
-    for hop in lists.iter().rev().flat_map(|list| list.rsplit(',')) {
-        let Ok(address) = hop.trim().parse::<IpAddr>() else { return last };
-        last = address.to_canonical();
-        if !is_trusted(last) {
-            return last;
-        }
-    }
-    last
 }
 
 fn text(value: &HeaderValue) -> Option<&str> {
@@ -175,14 +151,5 @@ mod tests {
         ] {
             assert_eq!(trace(bad), None, "{bad}");
         }
-    }
-
-    #[test]
-    fn only_trusted_proxies_are_believed() {
-        let trusted = ["10.0.0.0/8".parse().unwrap()];
-        let map = headers(&[("x-forwarded-for", "1.2.3.4, 5.6.7.8, 10.0.0.2")]);
-        let at = |peer: &str| address(peer.parse().unwrap(), &trusted, &map).to_string();
-        assert_eq!(at("10.0.0.1"), "5.6.7.8");
-        assert_eq!(at("9.9.9.9"), "9.9.9.9");
     }
 }

@@ -5,17 +5,15 @@ use std::borrow::Cow;
 use http::header::{AUTHORIZATION, SEC_WEBSOCKET_PROTOCOL};
 use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 use percent_encoding::percent_decode_str;
-use verbatim_core::model::ProviderDialect;
 
 use crate::config::Provider;
+use crate::headers::{X_API_KEY, X_GOOG_API_KEY};
 use crate::lending::{Lent, NotLent};
 use crate::redact::{
     credential_of, is_credential_header, is_secret_header, is_secret_parameter, protocol_credential,
 };
 
-const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 const API_KEY: HeaderName = HeaderName::from_static("api-key");
-const X_GOOG_API_KEY: HeaderName = HeaderName::from_static("x-goog-api-key");
 
 /// Which credentials may be used.
 #[derive(Debug, Clone, Copy)]
@@ -98,7 +96,7 @@ pub(crate) fn check(
         }
         _ => {}
     }
-    let lent = if lent_key(policy, provider, has_own).is_some() {
+    let lent = if lends_key(policy, provider, has_own) {
         Lent::Key
     } else if !provider.headers.is_empty() {
         Lent::Headers
@@ -112,33 +110,19 @@ pub(crate) fn check(
 
 /// Adds what is the operator's to a call that may go on.
 pub(crate) fn add(policy: Policy, provider: &Provider, has_own: bool, headers: &mut HeaderMap) {
-    if let Some(key) = lent_key(policy, provider, has_own) {
-        let (name, value) = stored(provider, key);
-        if let Ok(mut value) = HeaderValue::try_from(value) {
-            value.set_sensitive(true);
-            headers.insert(name, value);
-        }
+    if lends_key(policy, provider, has_own)
+        && let Some((name, value)) = provider.credential_header()
+    {
+        headers.insert(name, value);
     }
     for (name, value) in &provider.headers {
         headers.insert(name.clone(), value.expose().clone());
     }
 }
 
-/// The stored credential, where it stands in for the one that did not come.
-fn lent_key(policy: Policy, provider: &Provider, has_own: bool) -> Option<&str> {
-    let key = provider.api_key.as_ref().filter(|_| policy.default_key && !has_own)?;
-    Some(key.expose())
-}
-
-fn stored(provider: &Provider, key: &str) -> (HeaderName, String) {
-    match (&provider.api_key_header, provider.dialect) {
-        (Some(name), _) if *name != AUTHORIZATION => (name.clone(), key.to_owned()),
-        (None, ProviderDialect::Anthropic) => (X_API_KEY, key.to_owned()),
-        (None, ProviderDialect::Gemini) => (X_GOOG_API_KEY, key.to_owned()),
-        (Some(_), _) | (None, ProviderDialect::Raw | ProviderDialect::Openai | ProviderDialect::Ollama) => {
-            (AUTHORIZATION, format!("Bearer {key}"))
-        }
-    }
+/// Whether the stored credential stands in for the one that did not come.
+fn lends_key(policy: Policy, provider: &Provider, has_own: bool) -> bool {
+    provider.api_key.is_some() && policy.default_key && !has_own
 }
 
 #[cfg(test)]

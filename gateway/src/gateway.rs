@@ -259,10 +259,5 @@ impl Pipeline {
     }
 }
 
-/// Binds and runs a gateway.
-pub async fn run(config: GatewayConfig, ports: Ports, token: CancellationToken) -> Result<(), GatewayError> {
-    Gateway::bind(config, ports).await?.run(token).await
-}
-
 #[cfg(test)]
 mod tests;

@@ -10,7 +10,7 @@ use verbatim_core::ports::CaptureLog;
 
 use crate::spool::SpoolIndex;
 
-/// Judges wait for thirty seconds of silence; several beats may be missed.
+/// Judges wait for fifteen seconds of silence: two beats may be missed.
 const EVERY: Duration = Duration::from_secs(5);
 const AT_MOST: Duration = Duration::from_secs(4);
 /// The first beat waits so long for what earlier processes left to be known.

@@ -26,10 +26,8 @@ mod target;
 mod upstream;
 
 pub use config::{
-    BaseUrl, BaseUrlError, Builtin, CaptureMode, ConfigError, Cors, GatewayConfig, Network, NetworkError,
-    Provider, QueueLimits, RECORDED_BODY, Redaction, Secret, SpoolLimits, Timeouts, builtin_provider,
-    builtin_providers,
+    BaseUrl, BaseUrlError, Builtin, CaptureMode, ConfigError, Cors, GatewayConfig, Provider, QueueLimits,
+    RECORDED_BODY, Redaction, Secret, SpoolLimits, Timeouts, builtin_provider, builtin_providers,
 };
-pub use gateway::{Gateway, GatewayError, Ports, run};
+pub use gateway::{Gateway, GatewayError, Ports};
 pub use health::{GatewayHealth, HealthHandle};
-pub use redact::credential_hash;

@@ -35,12 +35,6 @@ pub(crate) struct Redactor {
     query: Vec<String>,
 }
 
-/// The keyed hash that stands for a credential in records: BLAKE3 with the hashing secret over the credential's
-/// bytes (of an `Authorization` header: what follows the scheme), in hex.
-pub fn credential_hash(secret: &Secret<[u8; 32]>, credential: &[u8]) -> String {
-    blake3::keyed_hash(secret.expose(), credential).to_hex().to_string()
-}
-
 impl Redactor {
     /// A redactor that hides, beside what always is secret, what `more` names.
     pub(crate) fn new(key: Secret<[u8; 32]>, more: &Redaction) -> Self {
@@ -51,9 +45,10 @@ impl Redactor {
         }
     }
 
-    /// The keyed hash of a credential.
+    /// The keyed hash that stands for a credential in records: BLAKE3 with the hashing secret over the credential's
+    /// bytes (of an `Authorization` header: what follows the scheme), in hex.
     pub(crate) fn hash(&self, credential: &[u8]) -> String {
-        credential_hash(&self.key, credential)
+        blake3::keyed_hash(self.key.expose(), credential).to_hex().to_string()
     }
 
     /// Headers as they are recorded.

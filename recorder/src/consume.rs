@@ -16,6 +16,7 @@ use verbatim_proto::{decode, delta_decode};
 
 use crate::assemble::is_complete;
 use crate::collect::Collected;
+use crate::dead_letters::set_aside;
 use crate::outage::Outage;
 use crate::sources::{Spliced, read, splice};
 use crate::{Ports, RecorderConfig, record};
@@ -199,9 +200,8 @@ async fn sort_out(ports: &Ports, deliveries: Vec<Delivery>) -> PortResult<Vec<Ta
 /// Stores a message that can't be processed, then acknowledges it.
 async fn bury(ports: &Ports, delivery: Delivery, reason: String) -> PortResult<()> {
     tracing::error!(exchange = %delivery.message.exchange, sequence = delivery.sequence, reason, "dead letter");
-    metrics::counter!("verbatim_recorder_dead_letters_total").increment(1);
     let sequence = delivery.sequence;
-    ports.log.dead_letter(vec![DeadLetter { sequence, message: delivery.message, reason }]).await?;
+    set_aside(ports, vec![DeadLetter { sequence, message: delivery.message, reason }]).await?;
     ports.log.acknowledge(Consumer::Recorder, &[sequence]).await
 }
 
@@ -276,7 +276,7 @@ async fn try_archive(ports: &Ports, batch: Vec<Taken>) -> PortResult<()> {
             tracing::error!(exchange = %record.exchange.id, reason, "an exchange is damaged");
             let letter =
                 DeadLetter { sequence: delivery.sequence, message: delivery.message.clone(), reason };
-            ports.log.dead_letter(vec![letter]).await?;
+            set_aside(ports, vec![letter]).await?;
         }
         commits.push(Commit { record });
         deliveries.push(delivery);
@@ -300,24 +300,22 @@ async fn try_archive(ports: &Ports, batch: Vec<Taken>) -> PortResult<()> {
     ports.log.acknowledge(Consumer::Recorder, &done).await
 }
 
-/// What a record adds to the counters once it is stored.
+/// What a record adds to the counters once it is stored. Bytes that were lost are counted by the gateway that lost them.
 struct Counted {
     outcome: Outcome,
     integrity: Integrity,
-    lost_bytes: u64,
 }
 
 impl Counted {
     const fn of(exchange: &Exchange) -> Self {
-        let Exchange { outcome, integrity, lost_bytes, .. } = *exchange;
-        Self { outcome, integrity, lost_bytes }
+        let Exchange { outcome, integrity, .. } = *exchange;
+        Self { outcome, integrity }
     }
 
     fn count(&self) {
         let (outcome, integrity) = (self.outcome.as_str(), self.integrity.as_str());
         metrics::counter!("verbatim_exchanges_total", "outcome" => outcome, "integrity" => integrity)
             .increment(1);
-        metrics::counter!("verbatim_lost_bytes_total").increment(self.lost_bytes);
     }
 }
 

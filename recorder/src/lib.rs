@@ -11,6 +11,7 @@ mod assemble;
 mod collect;
 mod config;
 mod consume;
+mod dead_letters;
 mod janitor;
 mod outage;
 mod price;
@@ -51,10 +52,10 @@ pub struct Ports {
 #[derive(Debug, thiserror::Error)]
 pub enum RecorderError {
     /// A port failed in a way that waiting does not mend.
-    #[error("recorder: {0}")]
+    #[error(transparent)]
     Port(#[from] PortError),
     /// One of its tasks panicked.
-    #[error("recorder: a task failed: {0}")]
+    #[error("one of its tasks broke off")]
     Task(#[from] tokio::task::JoinError),
 }
 

@@ -2,8 +2,8 @@
 //! tables; takes CPU time, so it runs on blocking threads.
 
 use verbatim_core::model::{
-    Attempt, Caller, Exchange, ExchangeHeads, ExchangeRecord, Headers, Integrity, Leg, LegBody, LegInfo,
-    MessageHead, Outcome, ProviderDialect, RecordMode, Timestamp,
+    Attempt, Caller, Dialect, Exchange, ExchangeHeads, ExchangeId, ExchangeRecord, Integrity, Leg, LegBody,
+    LegInfo, MessageHead, Outcome, ProviderDialect, RecordMode, Timestamp, Usage,
 };
 use verbatim_dialects::text;
 use verbatim_proto::v1::{self, End, Start};
@@ -11,7 +11,7 @@ use verbatim_proto::v1::{self, End, Start};
 use crate::assemble::{self, Assembled};
 use crate::collect::Collected;
 use crate::price;
-use crate::said::{Bytes, Read, Said};
+use crate::said::{Read, Said};
 
 /// The record of an exchange whose end was read. What is missing makes it damaged.
 ///
@@ -37,7 +37,7 @@ fn build(
     without_end: Outcome,
     read: Read,
 ) -> ExchangeRecord {
-    let Collected { id, gateway, start, mut heads, mut notes, .. } = collected;
+    let Collected { id, gateway, start, heads: mut messages, mut notes, .. } = collected;
     let mut integrity = assembled.integrity;
     if start.is_none() {
         integrity = Integrity::Damaged;
@@ -49,102 +49,21 @@ fn build(
     let end = end.unwrap_or_default();
     notes.extend(end.notes.iter().cloned());
 
-    let request_head = MessageHead {
-        version: v1::read_ascii(&start.version),
-        headers: v1::read_headers(start.headers.clone()),
-        ..MessageHead::default()
-    };
-    let response_head = heads
-        .remove(&Leg::ClientResponse)
-        .map(|head| MessageHead { trailers: assembled.trailers.clone(), ..MessageHead::from(head) });
-    let provider_dialect =
-        number(start.provider_dialect, ProviderDialect::from_number).unwrap_or(ProviderDialect::Raw);
-    let status = if ended {
-        end.status.and_then(|code| u16::try_from(code).ok())
-    } else {
-        response_head.as_ref().and_then(|head| head.status)
-    };
-    let told =
-        if ended { number(end.outcome, Outcome::from_number).unwrap_or(without_end) } else { without_end };
-
-    let no_headers = Headers::default();
-    let bytes = Bytes {
-        provider_dialect,
-        method: &start.method,
-        path: &start.path,
-        request_headers: &request_head.headers,
-        request_body: body_of(&assembled.bodies, Leg::ClientRequest),
-        status,
-        response_headers: response_head.as_ref().map_or(&no_headers, |head| &head.headers),
-        response_body: body_of(&assembled.bodies, Leg::ClientResponse),
-        response_complete: told == Outcome::Completed || told == Outcome::UpstreamError,
-    };
-    let said = Said::read(&bytes, read, ended);
-    // Only reading the answer shows an error that came inside a stream of status 200.
-    let outcome = match told {
-        Outcome::Completed if said.error.is_some() => Outcome::UpstreamError,
-        other => other,
-    };
-    notes.extend(said.notes.iter().cloned());
-    let facts = Facts { start: &start, end: &end, assembled: &assembled, said: &said };
-    let usage = said.usage;
-    let provider = if end.provider.is_empty() { start.provider.clone() } else { end.provider.clone() };
-    let cost = price::cost(&provider, [said.model_served.as_deref(), facts.model_asked()], &usage);
-    let exchange = Exchange {
+    let facts = Facts {
         id,
-        gateway,
-        began_at: Timestamp::from_unix_us(start.began_unix_us),
-        outcome,
+        gateway: &gateway,
+        start: &start,
+        end: &end,
+        ended,
+        assembled: &assembled,
+        outcome: number(end.outcome, Outcome::from_number).filter(|_| ended).unwrap_or(without_end),
         integrity,
-        record: number(start.record, RecordMode::from_number).unwrap_or(RecordMode::Full),
-        method: start.method.clone(),
-        path: start.path.clone(),
-        status,
-        error: facts.error(outcome),
-        caller: start.caller.clone().map(Caller::from).unwrap_or_default(),
-        provider,
-        provider_dialect,
-        dialect: said.dialect,
-        provider_request_id: said.provider_request_id.clone(),
-        model_asked: facts.model_asked().map(str::to_owned),
-        model_served: said.model_served.clone(),
-        session: start.session.clone(),
-        tags: start.tags.clone(),
-        trace_id: start.trace_id.clone(),
-        streamed: said.streamed,
-        finish_reason: said.finish_reason.clone(),
-        tools_called: said.tools_called.clone(),
-        first_byte_us: end.first_byte_us.or_else(|| facts.first_byte_us()),
-        first_token_us: facts.first_token_us(),
-        duration_us: ended.then_some(end.duration_us),
-        relay_us: end.relay_us,
-        usage,
-        cost_micros: cost.as_ref().map(|cost| cost.micros),
-        price_version: cost.map(|cost| cost.version),
-        asked_preview: said.asked_preview.clone(),
-        answered_preview: said.answered_preview.clone(),
-        request_bytes: facts.wire_bytes(Leg::ClientRequest),
-        response_bytes: facts.wire_bytes(Leg::ClientResponse),
-        lost_bytes: assembled.bodies.iter().map(|body| body.info.lost).sum(),
     };
-    let attempts = if end.attempts.is_empty() { facts.attempt_so_far() } else { facts.attempts() };
-    let mut legs: Vec<LegInfo> = assembled.bodies.iter().map(|body| body.info.clone()).collect();
-    legs.extend(assembled.withheld.iter().map(|(leg, length)| LegInfo {
-        leg: *leg,
-        length: *length,
-        stored: 0,
-        hash: None,
-        stored_hash: None,
-        lost: 0,
-    }));
-    let heads = ExchangeHeads {
-        request: request_head,
-        response: response_head,
-        attempts,
-        legs,
-        notes,
-        facts: v1::read_facts(end.facts.clone()),
-    };
+    let mut heads = facts.heads_of(messages.remove(&Leg::ClientResponse), notes);
+    let mut exchange = facts.columns(heads.response.as_ref());
+    let said = Said::read(&exchange, &heads, &assembled.bodies, read, ended);
+    heads.notes.extend(said.notes.iter().cloned());
+    facts.add_said(&mut exchange, said);
     ExchangeRecord {
         exchange: exchange.within_limits(),
         heads: heads.within_limits(),
@@ -162,47 +81,137 @@ fn number<T>(number: u32, from: fn(u8) -> Option<T>) -> Option<T> {
     from(u8::try_from(number).ok()?)
 }
 
-fn body_of(bodies: &[LegBody], leg: Leg) -> &[u8] {
-    bodies.iter().find(|body| body.info.leg == leg).map_or(&[], |body| &body.bytes)
+/// What is known of each leg.
+fn legs_of(assembled: &Assembled) -> Vec<LegInfo> {
+    let kept = assembled.bodies.iter().map(|body| body.info.clone());
+    let withheld = assembled.withheld.iter().map(|(leg, length)| LegInfo {
+        leg: *leg,
+        length: *length,
+        stored: 0,
+        hash: None,
+        stored_hash: None,
+        lost: 0,
+    });
+    kept.chain(withheld).collect()
 }
 
-/// What columns are derived from.
+/// What a record is made from.
 struct Facts<'a> {
+    id: ExchangeId,
+    gateway: &'a str,
     start: &'a Start,
     end: &'a End,
+    /// Whether the end was written by who saw it.
+    ended: bool,
     assembled: &'a Assembled,
-    said: &'a Said,
+    /// What the end says, if there is one that knows.
+    outcome: Outcome,
+    integrity: Integrity,
 }
 
 impl Facts<'_> {
-    fn model_asked(&self) -> Option<&str> {
-        self.said.model_asked.as_deref().or(self.start.model_asked.as_deref())
+    fn heads_of(&self, response: Option<v1::Head>, notes: Vec<String>) -> ExchangeHeads {
+        let trailers = self.assembled.trailers.clone();
+        ExchangeHeads {
+            request: MessageHead {
+                version: v1::read_ascii(&self.start.version),
+                headers: v1::read_headers(self.start.headers.clone()),
+                ..MessageHead::default()
+            },
+            response: response.map(|head| MessageHead { trailers, ..MessageHead::from(head) }),
+            attempts: self.attempts(),
+            legs: legs_of(self.assembled),
+            notes,
+            facts: v1::read_facts(self.end.facts.clone()),
+        }
     }
 
-    fn error(&self, outcome: Outcome) -> Option<String> {
-        let from_provider = self.said.error.clone();
-        let line = match outcome {
-            Outcome::UpstreamError => from_provider.or_else(|| self.end.error.clone()),
-            _ => self.end.error.clone().or(from_provider),
+    /// The columns that are known without reading the bodies.
+    fn columns(&self, response: Option<&MessageHead>) -> Exchange {
+        let Self { start, end, .. } = self;
+        let told = end.status.and_then(|code| u16::try_from(code).ok());
+        Exchange {
+            id: self.id,
+            gateway: self.gateway.to_owned(),
+            began_at: Timestamp::from_unix_us(start.began_unix_us),
+            outcome: self.outcome,
+            integrity: self.integrity,
+            record: number(start.record, RecordMode::from_number).unwrap_or(RecordMode::Full),
+            method: start.method.clone(),
+            path: start.path.clone(),
+            status: if self.ended { told } else { response.and_then(|head| head.status) },
+            error: end.error.clone(),
+            caller: start.caller.clone().map(Caller::from).unwrap_or_default(),
+            provider: if end.provider.is_empty() { start.provider.clone() } else { end.provider.clone() },
+            provider_dialect: number(start.provider_dialect, ProviderDialect::from_number)
+                .unwrap_or(ProviderDialect::Raw),
+            dialect: Dialect::Raw,
+            provider_request_id: None,
+            model_asked: start.model_asked.clone(),
+            model_served: None,
+            session: start.session.clone(),
+            tags: start.tags.clone(),
+            trace_id: start.trace_id.clone(),
+            streamed: false,
+            finish_reason: None,
+            tools_called: Vec::new(),
+            first_byte_us: end.first_byte_us.or_else(|| self.response()?.timeline.at(0)),
+            first_token_us: None,
+            duration_us: self.ended.then_some(end.duration_us),
+            relay_us: end.relay_us,
+            usage: Usage::default(),
+            cost_micros: None,
+            price_version: None,
+            asked_preview: String::new(),
+            answered_preview: String::new(),
+            request_bytes: self.wire_bytes(Leg::ClientRequest),
+            response_bytes: self.wire_bytes(Leg::ClientResponse),
+            lost_bytes: self.assembled.bodies.iter().map(|body| body.info.lost).sum(),
+        }
+    }
+
+    /// Adds what the bodies say.
+    fn add_said(&self, exchange: &mut Exchange, said: Said) {
+        // Only reading the answer shows an error that came inside a stream of status 200.
+        if exchange.outcome == Outcome::Completed && said.error.is_some() {
+            exchange.outcome = Outcome::UpstreamError;
+        }
+        let told = exchange.error.take();
+        let line = match exchange.outcome {
+            Outcome::UpstreamError => said.error.or(told),
+            _ => told.or(said.error),
         };
-        line.map(|line| text::preview(&line)).filter(|line| !line.is_empty())
+        exchange.error = line.map(|line| text::preview(&line)).filter(|line| !line.is_empty());
+        exchange.dialect = said.dialect;
+        exchange.provider_request_id = said.provider_request_id;
+        exchange.model_asked = said.model_asked.or_else(|| exchange.model_asked.take());
+        exchange.model_served = said.model_served;
+        exchange.streamed = said.streamed;
+        exchange.finish_reason = said.finish_reason;
+        exchange.tools_called = said.tools_called;
+        exchange.first_token_us = said.first_token_offset.and_then(|offset| self.first_token_us(offset));
+        exchange.usage = said.usage;
+        exchange.asked_preview = said.asked_preview;
+        exchange.answered_preview = said.answered_preview;
+        let models = [exchange.model_served.as_deref(), exchange.model_asked.as_deref()];
+        if let Some(cost) = price::cost(&exchange.provider, models, &exchange.usage) {
+            exchange.cost_micros = Some(cost.micros);
+            exchange.price_version = Some(cost.version);
+        }
     }
 
     fn response(&self) -> Option<&LegBody> {
         self.assembled.bodies.iter().find(|body| body.info.leg == Leg::ClientResponse)
     }
 
-    fn first_byte_us(&self) -> Option<u64> {
-        self.response()?.timeline.at(0)
-    }
-
-    fn first_token_us(&self) -> Option<u64> {
+    /// When the byte at this offset of the answer passed.
+    fn first_token_us(&self, offset: u64) -> Option<u64> {
         let body = self.response()?;
         // Offsets are of the wire; where bytes are missing they no longer tell.
         if body.info.stored != body.info.length {
             return None;
         }
-        body.timeline.at(self.said.first_token_offset?)
+        body.timeline.at(offset)
     }
 
     fn wire_bytes(&self, leg: Leg) -> u64 {
@@ -212,11 +221,11 @@ impl Facts<'_> {
         summary.map(|summary| summary.length).or(known).unwrap_or(0)
     }
 
+    /// Each try to reach a provider; the one under way where no end tells of any.
     fn attempts(&self) -> Vec<Attempt> {
-        self.end.attempts.iter().cloned().map(Attempt::from).collect()
-    }
-
-    fn attempt_so_far(&self) -> Vec<Attempt> {
+        if !self.end.attempts.is_empty() {
+            return self.end.attempts.iter().cloned().map(Attempt::from).collect();
+        }
         if self.start.upstream_url.is_empty() {
             return Vec::new();
         }
@@ -227,7 +236,7 @@ impl Facts<'_> {
 
 #[cfg(test)]
 mod tests {
-    use verbatim_core::model::ExchangeId;
+    use verbatim_core::model::Provenance;
     use verbatim_dialects::{Answer, Choice, Part, ProviderError, Reading, Role, ToolCall};
     use verbatim_proto::piece;
     use verbatim_proto::v1::envelope::Message;
@@ -275,6 +284,32 @@ mod tests {
             assert_eq!(record.exchange.model_asked.as_deref(), Some("m"));
             assert!(record.heads.notes[0].contains("could not be read"), "{:?}", record.heads.notes);
         }
+    }
+
+    #[test]
+    fn tokens_that_the_provider_told_stay_and_the_others_are_estimated() {
+        let read: Read = |view| {
+            let choice = Choice { parts: vec![Part::text("Sunny, with some clouds.")], ..Choice::default() };
+            Reading {
+                usage: Some(Usage {
+                    input_tokens: Some(99),
+                    provenance: Some(Provenance::Provider),
+                    ..Usage::default()
+                }),
+                answer: Answer { choices: vec![choice], ..Answer::default() },
+                ..Reading::new(view.dialect)
+            }
+        };
+        let mut one = collected("");
+        one.add(Message::End(end("")));
+        let usage = ended(one, read).exchange.usage;
+        assert_eq!((usage.input_tokens, usage.provenance), (Some(99), Some(Provenance::Estimated)));
+        assert!(usage.output_tokens.is_some_and(|tokens| (4..10).contains(&tokens)), "{usage:?}");
+        assert_eq!(usage.total_tokens, Some(99 + usage.output_tokens.unwrap_or(0)));
+        // A call that is under way is not estimated: its answer is not all there yet.
+        let running = so_far(collected(""), Outcome::Running, read).exchange.usage;
+        assert_eq!((running.input_tokens, running.output_tokens), (Some(99), None));
+        assert_eq!(running.provenance, Some(Provenance::Provider));
     }
 
     #[test]

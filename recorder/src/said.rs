@@ -1,26 +1,12 @@
 //! What the bytes of an exchange say, as far as a record has columns for it.
 
-use verbatim_core::model::{Dialect, Headers, ProviderDialect, Usage};
+use verbatim_core::model::{Dialect, Exchange, ExchangeHeads, LegBody, Usage};
 use verbatim_dialects::{ExchangeView, ProviderError, Reading, detect, estimate, guarded, text};
 
 /// How bytes are read: [`verbatim_dialects::read`].
 pub(crate) type Read = fn(&ExchangeView<'_>) -> Reading;
 
-/// The bytes of an exchange, and what has to be known to read them.
-#[derive(Clone, Copy)]
-pub(crate) struct Bytes<'a> {
-    pub(crate) provider_dialect: ProviderDialect,
-    pub(crate) method: &'a str,
-    pub(crate) path: &'a str,
-    pub(crate) request_headers: &'a Headers,
-    pub(crate) request_body: &'a [u8],
-    pub(crate) status: Option<u16>,
-    pub(crate) response_headers: &'a Headers,
-    pub(crate) response_body: &'a [u8],
-    pub(crate) response_complete: bool,
-}
-
-/// What they say.
+/// What the bytes say.
 #[derive(Debug)]
 pub(crate) struct Said {
     pub(crate) dialect: Dialect,
@@ -41,31 +27,30 @@ pub(crate) struct Said {
 }
 
 impl Said {
-    /// Reads an exchange; `ended` tells whether it is over, so that what its provider did not count is estimated.
+    /// Reads an exchange; `ended` tells whether it is over, so that what its provider did not count is estimated. Of the
+    /// columns it takes those that are known without reading.
     ///
     /// Bytes that reading panics over are a fault of ours. The record is made without what they say, and a note tells:
     /// once that is mended, all of it can be derived from the bytes again.
-    pub(crate) fn read(bytes: &Bytes<'_>, read: Read, ended: bool) -> Self {
-        guarded(|| Self::of(bytes, read, ended)).unwrap_or_else(|stumbled| {
+    pub(crate) fn read(
+        exchange: &Exchange,
+        heads: &ExchangeHeads,
+        bodies: &[LegBody],
+        read: Read,
+        ended: bool,
+    ) -> Self {
+        guarded(|| {
+            let dialect = detect(exchange.provider_dialect, &exchange.method, &exchange.path);
+            let view = ExchangeView { dialect, ..ExchangeView::of(exchange, heads, bodies) };
+            Self::of(dialect, read(&view), ended)
+        })
+        .unwrap_or_else(|stumbled| {
             metrics::counter!("verbatim_recorder_unread_total").increment(1);
             Self::nothing(stumbled.to_string())
         })
     }
 
-    fn of(bytes: &Bytes<'_>, read: Read, ended: bool) -> Self {
-        let dialect = detect(bytes.provider_dialect, bytes.method, bytes.path);
-        let reading = read(&ExchangeView {
-            provider_dialect: bytes.provider_dialect,
-            dialect,
-            method: bytes.method,
-            path: bytes.path,
-            request_headers: bytes.request_headers,
-            request_body: bytes.request_body,
-            status: bytes.status,
-            response_headers: bytes.response_headers,
-            response_body: bytes.response_body,
-            response_complete: bytes.response_complete,
-        });
+    fn of(dialect: Dialect, reading: Reading, ended: bool) -> Self {
         Self {
             dialect,
             finish_reason: reading.finish_reason().map(str::to_owned),
@@ -103,22 +88,11 @@ impl Said {
     }
 }
 
-/// As the provider counted, else estimated where text was generated; unknown is never zero.
+/// As the provider counted, and what it did not tell of an answer that came estimated; unknown is never zero.
 fn usage(reading: &Reading, ended: bool) -> Usage {
-    if let Some(usage) = reading.usage {
-        return usage;
+    let told = reading.usage.unwrap_or_default();
+    if !ended || reading.error.is_some() {
+        return told;
     }
-    let generates = matches!(
-        reading.dialect,
-        Dialect::OpenaiChat
-            | Dialect::OpenaiResponses
-            | Dialect::OpenaiOther
-            | Dialect::Anthropic
-            | Dialect::Gemini
-            | Dialect::Ollama
-    );
-    if !generates || !ended || reading.error.is_some() {
-        return Usage::default();
-    }
-    estimate::usage(reading).unwrap_or_default()
+    estimate::usage(reading).unwrap_or(told)
 }

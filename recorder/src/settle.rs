@@ -11,6 +11,7 @@ use verbatim_core::ports::{
 use verbatim_proto::decode;
 
 use crate::collect::Collected;
+use crate::dead_letters::set_aside;
 use crate::outage::Outage;
 use crate::sources::splice;
 use crate::{Ports, RecorderConfig, record};
@@ -204,11 +205,10 @@ async fn bury(ports: &Ports, open: OpenExchange, last: Sequence, reason: &str) -
             .collect();
         buried += letters.len();
         if !letters.is_empty() {
-            ports.log.dead_letter(letters).await?;
+            set_aside(ports, letters).await?;
         }
     }
     tracing::error!(exchange = %id, messages = buried, reason, "an open exchange can't be archived: dead letters");
-    metrics::counter!("verbatim_recorder_dead_letters_total").increment(buried as u64);
     ports.archive.abandon(&[id]).await
 }
 

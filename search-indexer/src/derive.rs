@@ -1,41 +1,12 @@
 //! From the bytes of an exchange to what is searched of it.
 
-use verbatim_core::model::{
-    Exchange, ExchangeHeads, Headers, Integrity, Leg, LegBody, LegInfo, Outcome, SearchDocument,
-};
+use verbatim_core::model::{Exchange, ExchangeHeads, LegBody, SearchDocument};
 use verbatim_dialects::{ExchangeView, read, text};
 
-/// The leg of one direction that speaks the provider's wire language: the upstream one, where it was stored because it
-/// differs, else the application's. `None` where no bytes of that direction are stored.
-pub(crate) fn leg_to_read(legs: &[LegInfo], upstream: Leg) -> Option<Leg> {
-    let is_stored = |leg: &Leg| legs.iter().any(|info| info.leg == *leg && info.stored > 0);
-    [upstream, upstream.counterpart()].into_iter().find(is_stored)
-}
-
-/// Derives the document of an exchange from its columns, its heads and the bodies of the two legs that speak the
-/// provider's wire language, as far as they are there. Pure and total; every field is within its limit.
-pub fn document(
-    exchange: Exchange,
-    heads: &ExchangeHeads,
-    request: Option<&LegBody>,
-    response: Option<&LegBody>,
-) -> SearchDocument {
-    let no_headers = Headers::default();
-    let bytes = |body: Option<&LegBody>| body.map_or_else(Default::default, |body| body.bytes.clone());
-    let (request, response) = (bytes(request), bytes(response));
-    let reading = read(&ExchangeView {
-        provider_dialect: exchange.provider_dialect,
-        dialect: exchange.dialect,
-        method: &exchange.method,
-        path: &exchange.path,
-        request_headers: &heads.request.headers,
-        request_body: &request,
-        status: exchange.status,
-        response_headers: heads.response.as_ref().map_or(&no_headers, |head| &head.headers),
-        response_body: &response,
-        response_complete: exchange.integrity == Integrity::Whole
-            && matches!(exchange.outcome, Outcome::Completed | Outcome::UpstreamError),
-    });
+/// Derives the document of an exchange from its columns, its heads and its bodies, as far as they are there. Pure and
+/// total; every field is within its limit.
+pub fn document(exchange: Exchange, heads: &ExchangeHeads, bodies: &[LegBody]) -> SearchDocument {
+    let reading = read(&ExchangeView::of(&exchange, heads, bodies));
     let texts = text::search_texts(&reading);
     // What the recorder says went wrong (a timeout, a refusal) is not in the bytes.
     let told = exchange.error.as_deref().filter(|told| !texts.error.contains(told)).unwrap_or_default();
@@ -60,22 +31,13 @@ fn within(mut text: String, limit: usize) -> String {
 
 #[cfg(test)]
 mod tests {
-    use verbatim_core::model::ExchangeRecord;
+    use verbatim_core::model::{ExchangeRecord, Leg, Outcome};
     use verbatim_testkit::ExchangeBuilder;
 
     use super::*;
 
     fn derived(record: &ExchangeRecord) -> SearchDocument {
-        let body = |upstream| {
-            let leg = leg_to_read(&record.heads.legs, upstream)?;
-            record.bodies.iter().find(|body| body.info.leg == leg)
-        };
-        document(
-            record.exchange.clone(),
-            &record.heads,
-            body(Leg::UpstreamRequest),
-            body(Leg::UpstreamResponse),
-        )
+        document(record.exchange.clone(), &record.heads, &record.bodies)
     }
 
     const REQUEST: &str = r#"{"model":"gpt-4o","messages":[
@@ -138,9 +100,6 @@ mod tests {
             .body(Leg::UpstreamRequest, REQUEST, Default::default())
             .response(RESPONSE)
             .build();
-        assert_eq!(leg_to_read(&record.heads.legs, Leg::UpstreamRequest), Some(Leg::UpstreamRequest));
-        assert_eq!(leg_to_read(&record.heads.legs, Leg::UpstreamResponse), Some(Leg::ClientResponse));
-        assert_eq!(leg_to_read(&[], Leg::UpstreamResponse), None);
         assert_eq!(derived(&record).asked, "北京的天气？");
     }
 }

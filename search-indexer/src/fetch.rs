@@ -1,6 +1,6 @@
 //! Fetching exchanges and deriving their documents.
 
-use verbatim_core::model::{ExchangeId, ExchangeRecord, Leg, RecordMode, SearchDocument};
+use verbatim_core::model::{ExchangeId, ExchangeRecord, RecordMode, SearchDocument};
 use verbatim_core::ports::{Archive, PortError, PortResult};
 use verbatim_dialects::guarded;
 
@@ -38,14 +38,9 @@ fn derived(record: PortResult<Option<ExchangeRecord>>) -> Fetched {
 
 fn document(record: ExchangeRecord) -> Fetched {
     let ExchangeRecord { exchange, heads, bodies } = record;
-    let is_full = exchange.record == RecordMode::Full;
-    let body = |upstream| {
-        let leg = derive::leg_to_read(&heads.legs, upstream).filter(|_| is_full)?;
-        // Without one that can't be read it is still found by its columns and by the other leg.
-        bodies.iter().find(|body| body.info.leg == leg)
-    };
-    let (request, response) = (body(Leg::UpstreamRequest), body(Leg::UpstreamResponse));
-    match guarded(|| derive::document(exchange, &heads, request, response)) {
+    // Without a body that can't be read it is still found by its columns and by the other leg.
+    let bodies = if exchange.record == RecordMode::Full { bodies } else { Vec::new() };
+    match guarded(|| derive::document(exchange, &heads, &bodies)) {
         Ok(document) => Fetched::Document(Box::new(document)),
         Err(stumbled) => Fetched::Unreadable(stumbled.to_string()),
     }

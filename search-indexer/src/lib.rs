@@ -40,20 +40,20 @@ pub struct Ports {
     /// Told after every commit by a recorder in the same process, so that nothing need be polled.
     pub committed: Arc<Notify>,
     /// Who works on the outbox in this process.
-    pub turn: Turn,
+    pub outbox_lock: OutboxLock,
 }
 
 /// The right to work on the outbox. Clones share it: a rebuild in the process that runs the role takes turns with it.
 #[derive(Debug, Clone, Default)]
-pub struct Turn(Arc<Mutex<()>>);
+pub struct OutboxLock(Arc<Mutex<()>>);
 
 /// Why the indexer stopped before it was told to.
 #[derive(Debug, thiserror::Error)]
 pub enum IndexerError {
     /// A port failed in a way that waiting does not mend.
-    #[error("indexer: {0}")]
+    #[error(transparent)]
     Port(#[from] PortError),
     /// It was told to stop before it was done.
-    #[error("indexer: stopped before it was done")]
+    #[error("stopped before it was done")]
     Stopped,
 }

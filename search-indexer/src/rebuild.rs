@@ -28,7 +28,7 @@ pub async fn rebuild(
     mut progress: impl FnMut(Progress),
 ) -> Result<Progress, IndexerError> {
     let _turn = tokio::select! {
-        turn = ports.turn.0.lock() => turn,
+        turn = ports.outbox_lock.0.lock() => turn,
         () = token.cancelled() => return Err(IndexerError::Stopped),
     };
     until_done(config, token, "begin_rebuild", || ports.index.begin_rebuild()).await?;

@@ -37,7 +37,7 @@ pub async fn run(config: IndexerConfig, ports: Ports, token: CancellationToken) 
         };
         let claimed = {
             let turn = tokio::select! {
-                turn = ports.turn.0.lock() => turn,
+                turn = ports.outbox_lock.0.lock() => turn,
                 () = token.cancelled() => return Ok(()),
             };
             let claimed = pass(&config, &ports, limit, &token).await;

@@ -34,10 +34,10 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         queue_bytes: 18_000,
         queue_limit_bytes: 64 << 20,
         spool_limit_bytes: 1 << 30,
-        accepted_exchanges: 12_408,
         open_exchanges: 1,
+        spool_bytes: 0,
         lost_bytes: if kind == "losing" { 81_234 } else { 0 },
-        ..GatewayFigures::default()
+        unrecorded_exchanges: if kind == "losing" { 3 } else { 0 },
     };
     let web = Web::bind(config, world.ports(figures)).await?;
     #[expect(clippy::print_stdout, reason = "this is how it says where to look")]

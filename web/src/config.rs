@@ -1,11 +1,11 @@
 //! What the web role has to be told before it opens a socket.
 
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use url::Url;
-use verbatim_listen::Limits;
+use verbatim_listen::{Limits, Network};
 
 /// How the web role is set up.
 #[derive(Clone)]
@@ -23,7 +23,7 @@ pub struct WebConfig {
     /// Remembers which sessions were logged out, over a restart; without it until the role stops.
     pub revoked_sessions: Option<PathBuf>,
     /// Proxies whose `X-Forwarded-For` is believed.
-    pub trusted_proxies: Vec<IpAddr>,
+    pub trusted_proxies: Vec<Network>,
     /// How many connections people's browsers may have, and how long one may be open without a request.
     pub connections: Limits,
     /// The base URL that clients are pointed at: the gateway's, without a path.

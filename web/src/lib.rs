@@ -1,4 +1,5 @@
-//! The web role: the REST API under `/api/v1`, the routes that earlier tools documented, and the dashboard.
+//! The web role: the REST API under `/api/v1`, a second, flat API with numbered pages for scripts that want no cursors,
+//! and the dashboard.
 //!
 //! It reads; what is recorded and how it is stored it must not know. It asks the ports of `core`, and learns what
 //! bytes mean from `dialects`.
@@ -10,6 +11,7 @@ mod assets;
 mod compat;
 mod config;
 mod error;
+mod export;
 mod find;
 mod heavy;
 mod live;
@@ -20,9 +22,12 @@ mod router;
 mod security;
 mod server;
 mod state;
+mod stores;
 mod text;
 mod view;
 
 pub use config::{ConfigError, WebConfig};
+pub use export::{Export, ExportError, ExportFormat};
 pub use ports::{GatewayFigures, NoGateway, PipelineHealth, Ports, RenderMetrics};
 pub use server::{BindError, Web};
+pub use stores::Stores;

@@ -17,12 +17,10 @@ pub struct GatewayFigures {
     pub spool_limit_bytes: u64,
     /// Calls that are being relayed.
     pub open_exchanges: u64,
-    /// Calls that were accepted since the start.
-    pub accepted_exchanges: u64,
-    /// Bytes that could not be kept since the start; anything but zero is an alarm.
+    /// Bytes of recorded calls that could not be kept since the start; anything but zero is an alarm.
     pub lost_bytes: u64,
-    /// Exchanges of which bytes, or all, could not be kept since the start.
-    pub lost_exchanges: u64,
+    /// Calls that could not be recorded at all, since the start; anything but zero is an alarm.
+    pub unrecorded_exchanges: u64,
 }
 
 /// Tells how the gateway's side of the pipeline is doing.

@@ -1,14 +1,13 @@
 //! Fetches the bytes of an exchange and lets `dialects` say what they mean.
 
 use bytes::Bytes;
-use verbatim_core::model::{
-    Exchange, ExchangeHeads, ExchangeId, Headers, Integrity, Leg, LegBody, Outcome, RecordMode,
-};
+use verbatim_core::model::{Exchange, ExchangeHeads, ExchangeId, Headers, Leg, LegBody, RecordMode};
 use verbatim_core::ports::PortResult;
 use verbatim_dialects::decode::{self, Limit};
 use verbatim_dialects::{ExchangeView, Reading};
 
-use crate::state::App;
+use crate::error::ApiError;
+use crate::stores::Stores;
 
 /// The stored legs of one exchange.
 #[derive(Debug, Clone, Default)]
@@ -50,23 +49,16 @@ pub(crate) struct Loaded {
     pub(crate) reading: Reading,
 }
 
-static NO_HEADERS: Headers = Headers(Vec::new());
-
-/// Headers of the answer; none where there was no answer.
-pub(crate) fn response_headers(heads: &ExchangeHeads) -> &Headers {
-    heads.response.as_ref().map_or(&NO_HEADERS, |head| &head.headers)
-}
-
 /// The headers that go with a leg.
 pub(crate) fn headers_of(heads: &ExchangeHeads, leg: Leg) -> &Headers {
-    if leg.is_request() { &heads.request.headers } else { response_headers(heads) }
+    if leg.is_request() { &heads.request.headers } else { heads.response_headers() }
 }
 
 /// Reads the stored legs. One that is damaged is told, and the others are still read.
-pub(crate) async fn bodies(app: &App, id: ExchangeId) -> PortResult<Bodies> {
+pub(crate) async fn bodies(stores: &Stores, id: ExchangeId) -> PortResult<Bodies> {
     let mut bodies = Bodies::default();
     for &leg in Leg::ALL {
-        match app.ports.archive.body(id, leg).await {
+        match stores.archive.body(id, leg).await {
             Ok(Some(body)) => bodies.legs.push(body),
             Ok(None) => {}
             Err(error) if error.is_transient() => return Err(error),
@@ -78,19 +70,7 @@ pub(crate) async fn bodies(app: &App, id: ExchangeId) -> PortResult<Bodies> {
 
 /// What the bytes say.
 pub(crate) fn read(exchange: &Exchange, heads: &ExchangeHeads, bodies: &Bodies) -> Reading {
-    verbatim_dialects::read(&ExchangeView {
-        provider_dialect: exchange.provider_dialect,
-        dialect: exchange.dialect,
-        method: &exchange.method,
-        path: &exchange.path,
-        request_headers: &heads.request.headers,
-        request_body: &bodies.request(),
-        status: exchange.status,
-        response_headers: response_headers(heads),
-        response_body: &bodies.response(),
-        response_complete: exchange.integrity == Integrity::Whole
-            && matches!(exchange.outcome, Outcome::Completed | Outcome::UpstreamError),
-    })
+    verbatim_dialects::read(&ExchangeView::of(exchange, heads, &bodies.legs))
 }
 
 /// A body with its content encoding undone; as it is where it can't be.
@@ -104,11 +84,32 @@ pub(crate) fn plain(headers: &Headers, body: Bytes) -> Bytes {
     }
 }
 
+/// An exchange with its heads.
+///
+/// # Errors
+/// [`ApiError::NotFound`] where it is not archived.
+pub(crate) async fn found(stores: &Stores, id: ExchangeId) -> Result<(Exchange, ExchangeHeads), ApiError> {
+    stores.archive.get(id).await?.ok_or_else(|| absent(id))
+}
+
+/// Fetches and reads an exchange that is asked for.
+///
+/// # Errors
+/// [`ApiError::NotFound`] where it is not archived.
+pub(crate) async fn load_found(stores: &Stores, id: ExchangeId) -> Result<Loaded, ApiError> {
+    load(stores, id).await?.ok_or_else(|| absent(id))
+}
+
+fn absent(id: ExchangeId) -> ApiError {
+    ApiError::NotFound(format!("no exchange {id} is archived"))
+}
+
 /// Fetches and reads one exchange; `None` if there is none.
-pub(crate) async fn load(app: &App, id: ExchangeId) -> PortResult<Option<Loaded>> {
-    let Some((exchange, heads)) = app.ports.archive.get(id).await? else { return Ok(None) };
-    let permit = app.readings.acquire().await;
-    let bodies = if exchange.record == RecordMode::Full { bodies(app, id).await? } else { Bodies::default() };
+pub(crate) async fn load(stores: &Stores, id: ExchangeId) -> PortResult<Option<Loaded>> {
+    let Some((exchange, heads)) = stores.archive.get(id).await? else { return Ok(None) };
+    let permit = stores.readings.acquire().await;
+    let bodies =
+        if exchange.record == RecordMode::Full { bodies(stores, id).await? } else { Bodies::default() };
     let blank = Reading::new(exchange.dialect);
     let (heads_to_read, bodies_to_read, exchange_to_read) = (heads.clone(), bodies.clone(), exchange.clone());
     let reading =

@@ -37,7 +37,9 @@ pub enum BindError {
     #[error(transparent)]
     Config(#[from] ConfigError),
     /// The address can't be listened at.
-    #[error("web can't listen at {address}: {source}")]
+    #[error(
+        "can't listen on {address}: {source}; is another program using that port? choose another with --web-addr"
+    )]
     Listen {
         /// Where it was to listen.
         address: SocketAddr,

@@ -2,16 +2,13 @@
 
 use std::sync::Arc;
 
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::WebConfig;
 use crate::live::Hub;
 use crate::ports::Ports;
 use crate::security::{Revoked, Sessions, Throttle};
-
-/// At most so many bodies are read and parsed at a time: each may be tens of megabytes.
-const READINGS_AT_ONCE: usize = 3;
+use crate::stores::Stores;
 
 pub(crate) struct App {
     pub(crate) config: WebConfig,
@@ -19,7 +16,8 @@ pub(crate) struct App {
     pub(crate) sessions: Sessions,
     pub(crate) throttle: Throttle,
     pub(crate) hub: Arc<Hub>,
-    pub(crate) readings: Semaphore,
+    /// Those of `ports` that exchanges are found in.
+    pub(crate) stores: Arc<Stores>,
     /// Cancelled when the server stops; ends streams that would go on for ever.
     pub(crate) stop: CancellationToken,
     /// The API's description, as JSON.
@@ -37,10 +35,12 @@ impl App {
         openapi: String,
         stop: CancellationToken,
     ) -> Shared {
+        let (archive, index) = (Arc::clone(&ports.archive), ports.index.clone());
+        let stores = Arc::new(Stores::new(archive, index, Arc::clone(&ports.clock)));
         Arc::new(Self {
             sessions: Sessions::new(&config.session_secret, &config.password, revoked),
             throttle: Throttle::default(),
-            readings: Semaphore::new(READINGS_AT_ONCE),
+            stores,
             config,
             ports,
             hub,

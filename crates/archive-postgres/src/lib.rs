@@ -235,6 +235,10 @@ impl Archive for PostgresArchive {
         self.engine.read_many(ids, bytes).await
     }
 
+    async fn ids(&self, after: Option<ExchangeId>, limit: usize) -> PortResult<Vec<ExchangeId>> {
+        Ok(self.engine.database.reads.run(|client: Object| find::ids(client, after, limit)).await?)
+    }
+
     async fn list(&self, request: ListRequest) -> PortResult<Page> {
         Ok(self.engine.database.reads.run(|client: Object| list::list(client, &request)).await?)
     }

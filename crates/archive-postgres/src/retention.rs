@@ -215,7 +215,7 @@ impl Pass {
         transaction.commit().await.doing(DOING)?;
         self.erased.exchanges += exchanges + self.delete_rows(through).await?;
         if self.erased.exchanges > 0 {
-            self.erased.below = self.erased.below.max(Some(through));
+            self.erased.up_to = self.erased.up_to.max(Some(through));
             for table in ["outbox", "outbox_failed"] {
                 let sql = format!("DELETE FROM {table} WHERE id <= $1");
                 self.client.execute(&sql, &[&id]).await.doing("forget deleted records")?;

@@ -37,7 +37,7 @@ use verbatim_core::ports::{
     Archive, ArchiveHealth, Clock, Commit, Committed, Erased, ListRequest, OpenExchange, OutboxEntry, Page,
     PortError, PortResult, Retention, Sequence, StatsRequest,
 };
-use verbatim_sqlite::{Options, WriterOptions};
+use verbatim_sqlite::Options;
 
 use bodies::{Buckets, read_body};
 use records::outbox::Claims;
@@ -45,13 +45,6 @@ use records::{Records, open_exchanges, outbox, state};
 
 /// Bodies are read side by side by so many.
 const BODY_READS: usize = 4;
-
-/// How the archive works.
-#[derive(Debug, Clone, Default)]
-pub struct ArchiveOptions {
-    /// Added to the nice value of the threads that write (0 to 19), so that recording yields to relaying.
-    pub nice: i32,
-}
 
 /// The archive on SQLite files in one directory, which one process may have open at a time.
 pub struct SqliteArchive {
@@ -80,20 +73,19 @@ impl SqliteArchive {
     /// # Errors
     /// [`PortError::Permanent`] where the directory can't be made or written, or a file's schema is newer than this
     /// program's; [`PortError::Conflict`] where another process holds a file locked.
-    pub fn open(directory: &Path, clock: Arc<dyn Clock>, options: &ArchiveOptions) -> PortResult<Self> {
+    pub fn open(directory: &Path, clock: Arc<dyn Clock>) -> PortResult<Self> {
         fs::create_dir_all(directory).map_err(|error| {
             PortError::permanent(format_args!("could not make the directory {}", directory.display()), error)
         })?;
-        let writer = WriterOptions { nice: options.nice, ..WriterOptions::default() };
         let of_records = Options { shrinkable: true, ..Options::default() };
-        let records = Records::open(directory, &of_records, &writer)?;
+        let records = Records::open(directory, &of_records)?;
         let floor = records.readers.run_blocking(state::bodies_floor)?;
         // Blocks fill pages to their end but for the last, and the entries of their index are spread: small pages waste
         // and write least.
         let of_blocks = Options { page_bytes: 1024, cache_bytes: 4 << 20, ..Options::default() };
         let engine = Engine {
             directory: directory.to_owned(),
-            buckets: Buckets::new(directory, of_blocks, writer, floor)?,
+            buckets: Buckets::new(directory, of_blocks, floor)?,
             records,
             claims: Claims::default(),
             squeezers: Squeezers::default(),
@@ -281,6 +273,10 @@ impl Archive for SqliteArchive {
         let (engine, ids) = (Arc::clone(&self.engine), ids.to_vec());
         let _turn = self.engine.body_reads.acquire().await;
         self.engine.records.readers.run(move |connection| engine.read_many(connection, &ids, bytes)).await
+    }
+
+    async fn ids(&self, after: Option<ExchangeId>, limit: usize) -> PortResult<Vec<ExchangeId>> {
+        self.engine.records.readers.run(move |connection| records::ids(connection, after, limit)).await
     }
 
     async fn list(&self, request: ListRequest) -> PortResult<Page> {

@@ -150,7 +150,7 @@ impl Engine {
     }
 
     async fn forget_outbox(&self, erased: &Erased) -> PortResult<()> {
-        match erased.below {
+        match erased.up_to {
             Some(through) => {
                 self.records.writer.run(move |connection| forget_outbox(connection, through)).await
             }
@@ -168,7 +168,7 @@ impl Engine {
         let (deleted, last) =
             self.records.writer.run(move |connection| erase_oldest(connection, below, count)).await?;
         erased.exchanges += deleted;
-        erased.below = erased.below.max(last);
+        erased.up_to = erased.up_to.max(last);
         Ok(deleted > 0)
     }
 

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use tempfile::TempDir;
-use verbatim_archive_sqlite::{ArchiveOptions, SqliteArchive};
+use verbatim_archive_sqlite::SqliteArchive;
 use verbatim_core::ports::{Archive, SystemClock};
 use verbatim_testkit::archive::ArchiveWorld;
 use verbatim_testkit::archive_contract;
@@ -34,7 +34,7 @@ impl Files {
 }
 
 fn open(directory: &Path) -> Arc<SqliteArchive> {
-    Arc::new(SqliteArchive::open(directory, Arc::new(SystemClock), &ArchiveOptions::default()).unwrap())
+    Arc::new(SqliteArchive::open(directory, Arc::new(SystemClock)).unwrap())
 }
 
 #[async_trait]

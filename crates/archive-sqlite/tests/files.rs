@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rusqlite::Connection;
-use verbatim_archive_sqlite::{ArchiveOptions, SqliteArchive};
+use verbatim_archive_sqlite::SqliteArchive;
 use verbatim_core::model::{ExchangeId, ExchangeRecord, Leg};
 use verbatim_core::ports::{
     Archive, Clock, Commit, Committed, ListRequest, PortError, Retention, SystemClock,
@@ -18,7 +18,7 @@ use verbatim_testkit::traffic::{Words, conversation};
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 fn open(directory: &Path) -> Result<SqliteArchive, PortError> {
-    SqliteArchive::open(directory, Arc::new(SystemClock), &ArchiveOptions::default())
+    SqliteArchive::open(directory, Arc::new(SystemClock))
 }
 
 async fn commit(archive: &SqliteArchive, records: &[ExchangeRecord]) -> Vec<Committed> {
@@ -277,7 +277,7 @@ async fn a_limit_on_bytes_deletes_the_oldest_bodies_first_then_records() {
     commit(&archive, std::slice::from_ref(&last)).await;
     let retention = Retention { max_bytes: 2 << 20, ..Retention::default() };
     let erased = archive.enforce(retention, SystemClock.now()).await.unwrap();
-    assert!(erased.exchanges > 0 && erased.below.is_some());
+    assert!(erased.exchanges > 0 && erased.up_to.is_some());
     assert!(archive.health().await.unwrap().bytes <= 2 << 20);
     assert!(archive.get(last.exchange.id).await.unwrap().is_some());
     archive.close().await;

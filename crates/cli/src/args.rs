@@ -121,6 +121,31 @@ pub(crate) enum Command {
         #[arg(value_name = "DIR")]
         directory: PathBuf,
     },
+    /// Write the exchanges of a query to a file, newest first
+    ///
+    /// Where an instance runs on the data directory, it is asked; `[web] password` has to be as it has it.
+    Export {
+        /// What to export, in the query language [default: everything]
+        #[arg(long, default_value = "", hide_default_value = true, allow_hyphen_values = true)]
+        query: String,
+        /// What the file looks like; all have the same fields
+        #[arg(long, default_value = "jsonl", value_parser = ["jsonl", "csv", "parquet"])]
+        format: String,
+        /// Add to each line of JSON what was said
+        #[arg(long, value_parser = ["conversation"])]
+        include: Option<String>,
+        /// The file, which is there once it is whole; - for standard output
+        #[arg(long, short, default_value = "-", value_name = "FILE")]
+        output: PathBuf,
+    },
+    /// Move the archive of a data directory into PostgreSQL
+    ///
+    /// What is there already is not copied again, so it can be run again at any time, and goes on where it was.
+    Import {
+        /// The data directory, or a copy that `verbatim backup` made; no instance may run on it
+        #[arg(long, value_name = "DIR")]
+        from_data_dir: PathBuf,
+    },
     /// Print a completion script for a shell
     Completions {
         /// The shell

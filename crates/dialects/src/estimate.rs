@@ -50,13 +50,7 @@ pub fn usage(reading: &Reading) -> Option<Usage> {
     if input_tokens == told.input_tokens && output_tokens == told.output_tokens {
         return None;
     }
-    let usage = Usage {
-        input_tokens,
-        output_tokens,
-        total_tokens: None,
-        provenance: Some(Provenance::Estimated),
-        ..told
-    };
+    let usage = Usage { input_tokens, output_tokens, provenance: Some(Provenance::Estimated), ..told };
     Some(Usage { total_tokens: usage.total(), ..usage })
 }
 

@@ -1,5 +1,5 @@
-//! The connections that callers make to a port: how many there may be at a time, and how long one may be open that does
-//! nothing. Both would otherwise be for anybody to choose who reaches the port, until the process has no file
+//! The connections that callers make to a port: how many there may be at a time, how long one may be open that does
+//! nothing, and who stands behind proxies. The first two would otherwise be for anybody to choose who reaches the port, until the process has no file
 //! descriptors left for its own files.
 //!
 //! It must not know what is served.
@@ -7,12 +7,16 @@
 mod attend;
 mod door;
 mod line;
+mod network;
+mod proxies;
 
 use std::time::Duration;
 
 pub use attend::attend;
 pub use door::{Arrived, Door, Slot};
 pub use line::{Busy, Line};
+pub use network::{Network, NetworkError};
+pub use proxies::caller_address;
 
 /// What a port gives its callers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -297,8 +297,8 @@ impl Answer {
 /// Whether the server says that nobody takes such requests. Whoever published a message that is read may have given it
 /// that status, too.
 fn answers_nobody(answer: &Message) -> bool {
-    let is_stored = answer.headers.as_ref().is_some_and(|headers| headers.get(NATS_SEQUENCE).is_some());
-    answer.status == Some(StatusCode::NO_RESPONDERS) && !is_stored
+    let is_stored = || answer.headers.as_ref().is_some_and(|headers| headers.get(NATS_SEQUENCE).is_some());
+    answer.status == Some(StatusCode::NO_RESPONDERS) && !is_stored()
 }
 
 impl Drop for Answer {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use rusqlite::Connection;
 use verbatim_core::model::ExchangeId;
 use verbatim_core::ports::{DeadLetter, Message, MessageKind, PortError, PortResult, Sequence};
-use verbatim_sqlite::{Doing, Options, Writer, WriterOptions, open};
+use verbatim_sqlite::{Doing, Options, Writer, open};
 
 use crate::ledger::Position;
 use crate::segment::is_damage;
@@ -93,7 +93,7 @@ impl StateFile {
                 Refused::Failed(verbatim_sqlite::classify(format_args!("could not read {}", path.display()), &error))
             }
         })?;
-        let writer = Writer::start("log state", connection, &WriterOptions::default())?;
+        let writer = Writer::start("log state", connection)?;
         Ok((Self { writer }, remembered))
     }
 

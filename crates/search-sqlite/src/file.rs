@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OpenFlags};
 use verbatim_core::ports::{PortError, PortResult};
-use verbatim_sqlite::{Options, Readers, Writer, WriterOptions, bytes_on_disk, migrate, open};
+use verbatim_sqlite::{Options, Readers, Writer, bytes_on_disk, migrate, open};
 
 use crate::damage::{Watch, is_damage};
 use crate::{NOWHERE_ELSE, write};
@@ -36,7 +36,7 @@ pub(crate) struct IndexFile {
 
 impl IndexFile {
     /// Opens a file, creating it where it is missing. Blocks its thread.
-    pub(crate) fn open(path: &Path, writer: &WriterOptions) -> PortResult<Self> {
+    pub(crate) fn open(path: &Path) -> PortResult<Self> {
         let options = Options::default();
         let mut connection = open(path, &options)?;
         migrate(&mut connection, path, &migrations::migrations::runner())?;
@@ -45,7 +45,7 @@ impl IndexFile {
         watch.doing("set up the search index", tune(&connection))?;
         Ok(Self {
             path: path.to_owned(),
-            writer: Writer::start("search", connection, writer)?,
+            writer: Writer::start("search", connection)?,
             readers: Readers::new(path, &options, READERS),
             watch,
             complete,

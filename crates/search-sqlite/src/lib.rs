@@ -15,7 +15,7 @@ mod find;
 mod place;
 mod write;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -26,7 +26,7 @@ use verbatim_core::ports::{
     Hit, IndexHealth, PortError, PortResult, SearchIndex, SearchPage, SearchRequest, WriteOutcome,
 };
 use verbatim_search_text::snippet;
-use verbatim_sqlite::{Doing, WriterOptions};
+use verbatim_sqlite::Doing;
 
 use body::Packer;
 use file::IndexFile;
@@ -39,19 +39,10 @@ const NOWHERE_ELSE: &str = "\u{e000}";
 /// Documents that are forgotten in one transaction, so that others can write in between.
 const FORGOTTEN_AT_ONCE: usize = 500;
 
-/// Where the index is and how it is written.
-#[derive(Debug, Clone)]
-pub struct Config {
-    /// The file, such as `search.db`. Beside it a rebuild fills `search-next.db`, and a damaged file becomes
-    /// `search.db.damaged`.
-    pub path: PathBuf,
-    /// How the writer thread works.
-    pub writer: WriterOptions,
-}
-
 /// The search index in a file.
 pub struct SqliteSearch {
-    config: Config,
+    /// The one that answers.
+    path: PathBuf,
     files: RwLock<Files>,
 }
 
@@ -73,19 +64,23 @@ enum Rebuild {
 }
 
 impl SqliteSearch {
-    /// Opens the index. One that is missing is made, one that is damaged is set aside and made anew; both then
+    /// Opens the index in a file such as `search.db`. Beside it a rebuild fills `search-next.db`, and a damaged file becomes
+    /// `search.db.damaged`.
+    ///
+    /// One that is missing is made, one that is damaged is set aside and made anew; both then
     /// [need a rebuild](Self::needs_rebuild). What an unfinished rebuild left is deleted: the file that answered
     /// meanwhile has everything, too. Blocks its thread.
     ///
     /// # Errors
     /// [`PortError::Permanent`] where the file can't be opened, or its schema is newer than this program's;
     /// [`PortError::Conflict`] where another process has it.
-    pub fn open(config: Config) -> PortResult<Self> {
-        file::delete(&config.next_path())?;
-        file::set_aside_if_damaged(&config.path)?;
-        let current = IndexFile::open(&config.path, &config.writer)?;
+    pub fn open(path: impl Into<PathBuf>) -> PortResult<Self> {
+        let path = path.into();
+        file::delete(&next_path(&path))?;
+        file::set_aside_if_damaged(&path)?;
+        let current = IndexFile::open(&path)?;
         let files = Files { incomplete: !current.complete, current, rebuild: Rebuild::None };
-        Ok(Self { config, files: RwLock::new(files) })
+        Ok(Self { path, files: RwLock::new(files) })
     }
 
     /// Whether records of the archive may be missing until it is rebuilt. It answers with what it has.
@@ -104,13 +99,12 @@ impl SqliteSearch {
     }
 }
 
-impl Config {
-    fn next_path(&self) -> PathBuf {
-        let mut name = self.path.file_stem().unwrap_or_default().to_owned();
-        name.push("-next.");
-        name.push(self.path.extension().unwrap_or("db".as_ref()));
-        self.path.with_file_name(name)
-    }
+/// Where a rebuild of this file goes.
+fn next_path(path: &Path) -> PathBuf {
+    let mut name = path.file_stem().unwrap_or_default().to_owned();
+    name.push("-next.");
+    name.push(path.extension().unwrap_or("db".as_ref()));
+    path.with_file_name(name)
 }
 
 impl Files {
@@ -176,10 +170,10 @@ impl SearchIndex for SqliteSearch {
         files.rebuild = Rebuild::None;
         if files.current.watch.saw_damage() {
             files.current.close().await;
-            let config = self.config.clone();
+            let path = self.path.clone();
             let make_anew = move || {
-                file::set_aside(&config.path)?;
-                IndexFile::open(&config.path, &config.writer)
+                file::set_aside(&path)?;
+                IndexFile::open(&path)
             };
             files.current = blocking(make_anew).await??;
             files.incomplete = true;
@@ -187,10 +181,11 @@ impl SearchIndex for SqliteSearch {
         files.rebuild = if files.incomplete {
             Rebuild::InPlace
         } else {
-            let config = self.config.clone();
+            let path = self.path.clone();
             let make = move || {
-                file::delete(&config.next_path())?;
-                IndexFile::open(&config.next_path(), &config.writer)
+                let next = next_path(&path);
+                file::delete(&next)?;
+                IndexFile::open(&next)
             };
             Rebuild::Next(blocking(make).await??)
         };
@@ -214,10 +209,10 @@ impl SearchIndex for SqliteSearch {
         if let Rebuild::Next(next) = &files.rebuild {
             next.close().await;
             files.current.close().await;
-            let config = self.config.clone();
+            let path = self.path.clone();
             let swap = move || {
-                file::replace(&config.path, &config.next_path())?;
-                IndexFile::open(&config.path, &config.writer)
+                file::replace(&path, &next_path(&path))?;
+                IndexFile::open(&path)
             };
             files.current = blocking(swap).await??;
         }

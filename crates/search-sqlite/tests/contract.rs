@@ -6,8 +6,7 @@ use async_trait::async_trait;
 use tempfile::TempDir;
 use tokio::sync::Mutex;
 use verbatim_core::ports::SearchIndex;
-use verbatim_search_sqlite::{Config, SqliteSearch};
-use verbatim_sqlite::WriterOptions;
+use verbatim_search_sqlite::SqliteSearch;
 use verbatim_testkit::search_index::SearchWorld;
 
 struct World {
@@ -19,9 +18,7 @@ struct World {
 impl SearchWorld for World {
     async fn open(&self) -> Arc<dyn SearchIndex> {
         let path = self.directory.path().join("search.db");
-        let index = Arc::new(
-            SqliteSearch::open(Config { path, writer: WriterOptions::default() }).expect("the index opens"),
-        );
+        let index = Arc::new(SqliteSearch::open(path).expect("the index opens"));
         *self.open.lock().await = Some(Arc::clone(&index));
         index
     }

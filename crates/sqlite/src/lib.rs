@@ -15,4 +15,4 @@ pub use filter::{SqlCondition, to_sql};
 pub use migrate::migrate;
 pub use open::{Options, bytes_on_disk, open};
 pub use readers::Readers;
-pub use writer::{Writer, WriterOptions};
+pub use writer::Writer;

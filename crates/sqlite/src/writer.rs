@@ -1,8 +1,8 @@
 //! One writer thread a file, with group commit.
 
-use std::any::Any;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::PathBuf;
+mod job;
+mod wal;
+
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -12,38 +12,19 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::timeout;
 use verbatim_core::ports::{PortError, PortResult};
 
-use crate::error::{Doing, again};
+use self::job::{Job, Task, guarded, in_savepoint, stopped};
+use self::wal::{WAL_AT_REST, Wal, truncate_wal};
+use crate::error::Doing;
 
 /// A transaction takes in further jobs for so long at most; then those that wait hear that theirs is durable.
 const GATHERING: Duration = Duration::from_millis(20);
 /// And so many at most.
 const JOBS_A_TRANSACTION: usize = 512;
-/// Past so many times the size at which the write-ahead log is written back by itself, the writer waits for the
-/// readers that keep it from starting over.
-const WAL_PATIENCE: u64 = 4;
-/// What the write-ahead log may take while nothing is written.
-const WAL_AT_REST: u64 = 1 << 20;
-/// Readers are waited for so long.
-const WAL_WAIT: Duration = Duration::from_millis(200);
-
-/// How a writer works.
-#[derive(Debug, Clone)]
-pub struct WriterOptions {
-    /// Jobs that may wait; further callers wait before they hand theirs in.
-    pub queue: usize,
-    /// Added to the thread's nice value (0 to 19), so that recording yields its CPU to the relay. Linux only:
-    /// elsewhere it would slow the whole process.
-    pub nice: i32,
-    /// Once nothing was written for so long, the write-ahead log is written back and given back to the disk, unless it
-    /// is small.
-    pub rest_after: Duration,
-}
-
-impl Default for WriterOptions {
-    fn default() -> Self {
-        Self { queue: 256, nice: 0, rest_after: Duration::from_secs(5) }
-    }
-}
+/// Jobs that may wait; further callers wait before they hand theirs in.
+const QUEUE: usize = 256;
+/// Once nothing was written for so long, the write-ahead log is written back and given back to the disk, unless it is
+/// small.
+const REST_AFTER: Duration = Duration::from_secs(5);
 
 /// The only one that writes a file: a thread that owns its connection and runs jobs in the order they came.
 ///
@@ -72,17 +53,24 @@ impl Writer {
     ///
     /// # Errors
     /// [`PortError::Transient`] where the system gives no thread.
-    pub fn start(name: &str, connection: Connection, options: &WriterOptions) -> PortResult<Self> {
-        let (jobs, waiting) = mpsc::channel(options.queue.max(1));
+    pub fn start(name: &str, connection: Connection) -> PortResult<Self> {
+        Self::start_with(name, connection, QUEUE, REST_AFTER)
+    }
+
+    fn start_with(
+        name: &str,
+        connection: Connection,
+        queue: usize,
+        rest_after: Duration,
+    ) -> PortResult<Self> {
+        let (jobs, waiting) = mpsc::channel(queue);
         let (alive, ended) = watch::channel(());
-        let WriterOptions { nice, rest_after, .. } = *options;
         let timer = tokio::runtime::Builder::new_current_thread().enable_time().build().map_err(|error| {
             PortError::transient(format_args!("could not start the timer of the writer {name}"), error)
         })?;
         let thread = std::thread::Builder::new()
             .name(name.to_owned())
             .spawn(move || {
-                yield_cpu(nice);
                 Thread { wal: Wal::of(&connection), connection, waiting, timer, rest_after }.run();
                 drop(alive);
             })
@@ -161,84 +149,6 @@ impl Drop for Writer {
         {
             tracing::error!("a writer thread panicked");
         }
-    }
-}
-
-fn stopped() -> PortError {
-    PortError::Transient("the writer is closed: nothing more is written to this file".to_owned())
-}
-
-#[cfg(target_os = "linux")]
-fn yield_cpu(nice: i32) {
-    if nice != 0
-        && let Err(error) = rustix::process::nice(nice)
-    {
-        tracing::debug!(%error, "could not lower a writer's priority");
-    }
-}
-
-#[cfg(not(target_os = "linux"))]
-fn yield_cpu(_nice: i32) {}
-
-/// What a panic carries, as an error: the job is at fault, its neighbours are not.
-fn guarded<T>(work: impl FnOnce() -> PortResult<T>) -> PortResult<T> {
-    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
-        let what = panic_text(&*panic);
-        tracing::error!(what, "a job panicked");
-        Err(PortError::Permanent(format!("a job panicked: {what}")))
-    })
-}
-
-fn panic_text(panic: &(dyn Any + Send)) -> &str {
-    let text = panic.downcast_ref::<&str>().copied();
-    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no reason given")
-}
-
-/// Work of which the thread knows only whether it failed.
-trait Job: Send {
-    /// Does the work, inside a savepoint; true if it is to be kept.
-    fn work(&mut self, connection: &Connection) -> bool;
-
-    /// Answers whoever waits: with the work's own result, or with why the transaction was lost.
-    fn answer(self: Box<Self>, lost: Option<&PortError>);
-}
-
-struct Task<T, F> {
-    work: Option<F>,
-    result: Option<PortResult<T>>,
-    reply: oneshot::Sender<PortResult<T>>,
-}
-
-impl<T, F> Task<T, F>
-where
-    T: Send + 'static,
-    F: FnOnce(&Connection) -> PortResult<T> + Send + 'static,
-{
-    fn with_answer(work: F) -> (Box<dyn Job>, oneshot::Receiver<PortResult<T>>) {
-        let (reply, answer) = oneshot::channel();
-        (Box::new(Self { work: Some(work), result: None, reply }), answer)
-    }
-}
-
-impl<T, F> Job for Task<T, F>
-where
-    T: Send,
-    F: FnOnce(&Connection) -> PortResult<T> + Send,
-{
-    fn work(&mut self, connection: &Connection) -> bool {
-        self.result = self.work.take().map(|work| guarded(|| work(connection)));
-        matches!(self.result, Some(Ok(_)))
-    }
-
-    fn answer(self: Box<Self>, lost: Option<&PortError>) {
-        let answer = match (self.result, lost) {
-            (Some(Err(error)), _) => Err(error),
-            (_, Some(error)) => Err(again(error)),
-            (Some(Ok(value)), None) => Ok(value),
-            (None, None) => Err(stopped()),
-        };
-        // Whoever asked may have left.
-        let _ = self.reply.send(answer);
     }
 }
 
@@ -326,96 +236,6 @@ impl Thread {
         }
         (transaction.commit().doing("commit"), next)
     }
-}
-
-/// Runs a job so that it leaves nothing behind if it fails. An error means that the whole transaction is gone: SQLite
-/// itself rolls back on a full disk, an I/O error or a lack of memory.
-fn in_savepoint(transaction: &Connection, job: &mut dyn Job) -> PortResult<()> {
-    transaction.prepare_cached("SAVEPOINT job").and_then(|mut sql| sql.execute([])).doing("begin a job")?;
-    let keep = job.work(transaction);
-    if transaction.is_autocommit() {
-        return Err(PortError::Transient(
-            "SQLite undid the transaction (disk full, I/O error or lack of memory): try again".to_owned(),
-        ));
-    }
-    if !keep {
-        let back = transaction.prepare_cached("ROLLBACK TO job").and_then(|mut sql| sql.execute([]));
-        back.doing("undo a job")?;
-    }
-    transaction.prepare_cached("RELEASE job").and_then(|mut sql| sql.execute([])).doing("end a job")?;
-    Ok(())
-}
-
-/// Watches that readers who overlap for long don't let the write-ahead log grow without bound.
-struct Wal {
-    file: PathBuf,
-    limit: u64,
-    /// Waiting for readers is tried again only when the log has grown to this: one that reads for minutes (a backup)
-    /// must not slow every commit.
-    patient_until: u64,
-    busy_timeout: Duration,
-}
-
-impl Wal {
-    fn of(connection: &Connection) -> Self {
-        let pragma = |name: &str| {
-            let value = connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
-            value.ok().and_then(|value| u64::try_from(value).ok()).unwrap_or(0)
-        };
-        let limit = pragma("journal_size_limit").max(1 << 20).saturating_mul(WAL_PATIENCE);
-        Self {
-            file: PathBuf::from(format!("{}-wal", connection.path().unwrap_or_default())),
-            limit,
-            patient_until: limit,
-            busy_timeout: Duration::from_millis(pragma("busy_timeout")),
-        }
-    }
-
-    fn bytes(&self) -> u64 {
-        self.file.metadata().map_or(0, |file| file.len())
-    }
-
-    /// Cuts it while nothing is written; where readers are in the way, the next rest tries again.
-    fn rest(&mut self, connection: &Connection) {
-        match self.truncate(connection) {
-            Ok(true) => self.patient_until = self.limit,
-            Ok(false) => {}
-            Err(error) => tracing::debug!(%error, "could not write the write-ahead log back at rest"),
-        }
-    }
-
-    /// False where readers kept it from being done.
-    fn truncate(&self, connection: &Connection) -> rusqlite::Result<bool> {
-        connection.busy_timeout(WAL_WAIT)?;
-        let truncated = truncate_wal(connection);
-        connection.busy_timeout(self.busy_timeout)?;
-        truncated
-    }
-
-    fn keep_small(&mut self, connection: &Connection) {
-        let length = self.bytes();
-        if length <= self.patient_until {
-            return;
-        }
-        self.patient_until = match self.truncate(connection) {
-            Ok(true) => self.limit,
-            Ok(false) => {
-                tracing::warn!(bytes = length, "long reads keep the write-ahead log from being written back");
-                length.saturating_add(self.limit)
-            }
-            Err(error) => {
-                tracing::warn!(%error, bytes = length, "could not write the write-ahead log back");
-                length.saturating_add(self.limit)
-            }
-        };
-    }
-}
-
-/// Writes the write-ahead log back and cuts it; false where readers kept it from being done.
-fn truncate_wal(connection: &Connection) -> rusqlite::Result<bool> {
-    connection
-        .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0))
-        .map(|busy| busy == 0)
 }
 
 #[cfg(test)]

@@ -76,6 +76,7 @@ macro_rules! archive_contract {
             absurd_figures_are_taken,
             an_id_far_from_its_time_is_kept_aside,
             an_exchange_is_one_record_whatever_its_time_looks_like_later,
+            walking_ids_meets_everything_that_is_kept_once,
             bodies_of_every_size_read_back,
             whole_records_are_read_together_within_a_bound,
             small_bodies_committed_together_read_back,

@@ -127,6 +127,10 @@ impl Archive for FaultyArchive {
         self.inner.get_many(ids).await
     }
 
+    async fn ids(&self, after: Option<ExchangeId>, limit: usize) -> PortResult<Vec<ExchangeId>> {
+        self.inner.ids(after, limit).await
+    }
+
     async fn list(&self, request: ListRequest) -> PortResult<Page> {
         self.inner.list(request).await
     }

@@ -14,10 +14,9 @@ pub use base_url::{BaseUrl, BaseUrlError};
 pub use builtin::{Builtin, builtin_provider, builtin_providers};
 pub use limits::{QueueLimits, SpoolLimits, Timeouts};
 pub(crate) use network::is_local_name;
-pub use network::{Network, NetworkError};
 pub use provider::Provider;
 pub use secret::Secret;
-use verbatim_listen::Limits;
+use verbatim_listen::{Limits, Network};
 
 /// A key in a body that is hidden is at most so long.
 const BODY_KEY: usize = 64;

@@ -1,9 +1,11 @@
 //! An upstream.
 
+use http::header::AUTHORIZATION;
 use http::{HeaderName, HeaderValue};
 use verbatim_core::model::ProviderDialect;
 
 use super::{BaseUrl, ConfigError, Secret};
+use crate::headers::{X_API_KEY, X_GOOG_API_KEY};
 
 /// An upstream that calls can be forwarded to.
 #[derive(Debug, Clone)]
@@ -38,6 +40,23 @@ impl Provider {
         }
     }
 
+    /// The header that carries the stored credential to the provider: the configured one, or the usual one of its dialect.
+    /// In `authorization` it is a bearer; elsewhere it stands alone. `None` where no credential is stored, or one that
+    /// fits no header.
+    pub fn credential_header(&self) -> Option<(HeaderName, HeaderValue)> {
+        let key = self.api_key.as_ref()?.expose();
+        let usual = match self.dialect {
+            ProviderDialect::Anthropic => X_API_KEY,
+            ProviderDialect::Gemini => X_GOOG_API_KEY,
+            ProviderDialect::Raw | ProviderDialect::Openai | ProviderDialect::Ollama => AUTHORIZATION,
+        };
+        let name = self.api_key_header.clone().unwrap_or(usual);
+        let value = if name == AUTHORIZATION { format!("Bearer {key}") } else { key.to_owned() };
+        let mut value = HeaderValue::try_from(value).ok()?;
+        value.set_sensitive(true);
+        Some((name, value))
+    }
+
     pub(super) fn validate(&self) -> Result<(), ConfigError> {
         let word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
         if self.name.is_empty() || !self.name.chars().all(word) {
@@ -60,6 +79,33 @@ impl Provider {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_credential_goes_where_it_is_configured_or_else_where_the_dialect_has_it() {
+        let sent = |dialect, header: Option<&'static str>| {
+            let provider = Provider {
+                api_key: Some(Secret::new("k".to_owned())),
+                api_key_header: header.map(HeaderName::from_static),
+                ..Provider::new("x", dialect, BaseUrl::parse("http://x/v1").unwrap())
+            };
+            let (name, value) = provider.credential_header().unwrap();
+            assert!(value.is_sensitive());
+            (name.to_string(), value.to_str().unwrap().to_owned())
+        };
+        let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        for (dialect, usual) in [
+            (ProviderDialect::Openai, pair("authorization", "Bearer k")),
+            (ProviderDialect::Raw, pair("authorization", "Bearer k")),
+            (ProviderDialect::Anthropic, pair("x-api-key", "k")),
+            (ProviderDialect::Gemini, pair("x-goog-api-key", "k")),
+        ] {
+            assert_eq!(sent(dialect, None), usual);
+            assert_eq!(sent(dialect, Some("api-key")), pair("api-key", "k"));
+            assert_eq!(sent(dialect, Some("authorization")), pair("authorization", "Bearer k"));
+        }
+        let none = Provider::new("x", ProviderDialect::Openai, BaseUrl::parse("http://x/v1").unwrap());
+        assert_eq!(none.credential_header(), None);
+    }
 
     #[test]
     fn a_name_must_fit_a_path_and_a_key_a_header() {

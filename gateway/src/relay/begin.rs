@@ -7,6 +7,7 @@ use http::Uri;
 use http::request::Parts;
 use http::uri::{Authority, PathAndQuery};
 use verbatim_core::model::{Caller, ExchangeId, ProviderDialect, RecordMode};
+use verbatim_listen::caller_address;
 
 use super::{Peer, Relay};
 use crate::caller;
@@ -65,7 +66,7 @@ impl Relay {
             owner: None,
             credential: credentials::of_caller(headers, head.uri.query())
                 .map(|credential| self.redactor.hash(&credential)),
-            client_address: Some(caller::address(peer.address, &self.trusted_proxies, headers).to_string()),
+            client_address: Some(caller_address(peer.address, &self.trusted_proxies, headers).to_string()),
         };
         facts.upstream_url = uri.map_or(String::new(), |uri| self.shown(uri));
         facts.session = caller::session(*session, headers);

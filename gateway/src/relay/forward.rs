@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Instant;
 
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, EXPECT};
 use http::{Method, Request, Response, StatusCode, Uri, Version};
 use http_body::Body as _;
 use hyper::body::Incoming;
@@ -24,7 +24,7 @@ use crate::config::Provider;
 use crate::errors::error_body;
 use crate::headers;
 use crate::route::Route;
-use crate::upstream::{Failure, UpstreamBody};
+use crate::upstream::{Failure, Unanswered, UpstreamBody};
 
 impl Relay {
     /// Answers a call.
@@ -108,6 +108,7 @@ impl Relay {
             value.windows(4).any(|window| window.eq_ignore_ascii_case(b"json"))
         });
         let scan = is_json && exchange.mode() != RecordMode::Off;
+        let waits_for_continue = admitted.headers.contains_key(EXPECT);
         let mut request = Request::new(RequestBody::new(body, Arc::clone(&exchange), scan));
         *request.method_mut() = admitted.method.clone();
         *request.uri_mut() = admitted.uri.clone();
@@ -118,8 +119,10 @@ impl Relay {
             let mut calling = pin!(self.upstream.call(request));
             poll_fn(|cx| match calling.as_mut().poll(cx) {
                 Poll::Ready(Ok(response)) => Poll::Ready(Ok(response)),
-                Poll::Ready(Err(failure)) => Poll::Ready(Err(NoAnswer::Failure(failure))),
-                Poll::Pending => timers.poll(cx, &exchange).map(|out| Err(NoAnswer::TimedOut(out))),
+                Poll::Ready(Err(Unanswered { failure, unsent })) => {
+                    Poll::Ready(Err((NoAnswer::Failure(failure), unsent)))
+                }
+                Poll::Pending => timers.poll(cx, &exchange).map(|out| Err((NoAnswer::TimedOut(out), None))),
             })
             .await
         };
@@ -127,7 +130,12 @@ impl Relay {
         timers.answered();
         match answered {
             Ok(response) => self.relay(admitted, response, timers, in_flight, [sent_us, head_us]).await,
-            Err(no_answer) => self.no_answer(admitted, no_answer, sent_us).await,
+            Err((no_answer, unsent)) => {
+                if let Some(body) = unsent.filter(|_| !waits_for_continue) {
+                    body.take_in().await;
+                }
+                self.no_answer(admitted, no_answer, sent_us).await
+            }
         }
     }
 

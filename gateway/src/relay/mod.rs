@@ -22,9 +22,10 @@ use std::sync::atomic::AtomicBool;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use verbatim_core::ports::Clock;
+use verbatim_listen::Network;
 
 use crate::capture::Queue;
-use crate::config::{CaptureMode, Cors, Network, Timeouts};
+use crate::config::{CaptureMode, Cors, Timeouts};
 use crate::credentials::Policy;
 use crate::health::Gauges;
 use crate::redact::Redactor;

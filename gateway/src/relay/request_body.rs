@@ -2,14 +2,20 @@
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
+use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
+use tokio::time::timeout;
 use verbatim_core::model::Leg;
 
 use crate::capture::{Exchange, Tee, settle_scan};
 use crate::scan::Scan;
+
+/// How long a caller may take to send what only the record is to have.
+const TAKEN_IN_WITHIN: Duration = Duration::from_secs(2);
 
 /// What the caller sends, recorded as it passes, and looked through for what it asks for.
 pub(crate) struct RequestBody {
@@ -37,6 +43,17 @@ impl RequestBody {
     pub(crate) fn empty(exchange: std::sync::Arc<Exchange>) -> Self {
         exchange.request_done();
         Self { incoming: None, tee: Tee::new(exchange, Leg::ClientRequest), scan: None, length: None }
+    }
+
+    /// Takes in what has not passed, so that the record holds what was asked though there was nobody to ask. What does
+    /// not come in time of an announced length is declared lost.
+    pub(crate) async fn take_in(mut self) {
+        let rest = async { while let Some(Ok(_)) = self.frame().await {} };
+        let is_late = timeout(TAKEN_IN_WITHIN, rest).await.is_err();
+        if let Some(length) = self.length.filter(|_| is_late) {
+            let missing = length.saturating_sub(self.tee.offset());
+            self.tee.exchange().lose(Leg::ClientRequest, usize::try_from(missing).unwrap_or(usize::MAX));
+        }
     }
 
     /// Whether the last byte has passed. An HTTP/2 caller may end its request only behind it, when an HTTP/1

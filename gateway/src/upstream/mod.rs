@@ -55,6 +55,19 @@ enum Channel {
     Http2(http2::SendRequest<RequestBody>),
 }
 
+/// A call that got no answer.
+pub(crate) struct Unanswered {
+    pub(crate) failure: Failure,
+    /// What was asked, where nothing of it was sent anywhere.
+    pub(crate) unsent: Option<Box<RequestBody>>,
+}
+
+impl Unanswered {
+    fn unsent(failure: Failure, request: Request<RequestBody>) -> Self {
+        Self { failure, unsent: Some(Box::new(request.into_body())) }
+    }
+}
+
 impl Upstream {
     /// Connects on demand; `connect` is the time for that. Tasks of shared connections go to `tasks`.
     pub(crate) fn new(connect: Duration, tasks: TaskTracker) -> Self {
@@ -66,12 +79,17 @@ impl Upstream {
     pub(crate) async fn call(
         &self,
         mut request: Request<RequestBody>,
-    ) -> Result<http::Response<UpstreamBody>, Failure> {
-        let origin = Origin::of(request.uri()).ok_or(Failure::NoOrigin)?;
+    ) -> Result<http::Response<UpstreamBody>, Unanswered> {
+        let Some(origin) = Origin::of(request.uri()) else {
+            return Err(Unanswered::unsent(Failure::NoOrigin, request));
+        };
         loop {
             let (channel, kept) = match self.pool.take(&origin) {
                 Some(channel) => (channel, true),
-                None => (self.connect(&origin).await?, false),
+                None => match self.connect(&origin).await {
+                    Ok(channel) => (channel, false),
+                    Err(failure) => return Err(Unanswered::unsent(failure, request)),
+                },
             };
             let sent = match channel {
                 Channel::Http1(driver) => driver.send(request, &origin, &self.pool).await,
@@ -84,8 +102,12 @@ impl Upstream {
                     self.pool.forget(&origin);
                     request = *again;
                 }
-                Err(NotAnswered::Unsent(_)) => return Err(Failure::ClosedAtOnce),
-                Err(NotAnswered::Failed(error)) => return Err(Failure::Call(error)),
+                Err(NotAnswered::Unsent(back)) => {
+                    return Err(Unanswered::unsent(Failure::ClosedAtOnce, *back));
+                }
+                Err(NotAnswered::Failed(error)) => {
+                    return Err(Unanswered { failure: Failure::Call(error), unsent: None });
+                }
             }
         }
     }

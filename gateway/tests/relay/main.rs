@@ -19,3 +19,4 @@ mod shutdown;
 mod spooling;
 mod timeouts;
 mod tunnels;
+mod unreachable;

@@ -37,12 +37,14 @@ async fn twenty_bodies_of_twenty_megabytes_pass_at_once() {
     }
     until(|| rig.health.snapshot().unpublished == 0).await;
     assert!(rig.health.snapshot().unrecorded == 0);
+    let mut lost = 0;
     for record in rig.records(20).await {
         assert_eq!(record.outcome(), Outcome::Completed);
         assert_eq!(record.lost() + (record.request.len() + record.response.len()) as u64, 40_000_000);
+        lost += record.lost();
     }
-    // A log that keeps up loses nothing.
-    assert_eq!(rig.health.snapshot().lost_bytes, 0);
+    // A call waits for its recording for a second at most: on a machine that does much else some may be lost, and is told.
+    assert_eq!(rig.health.snapshot().lost_bytes, lost);
 }
 
 #[tokio::test]
@@ -55,14 +57,12 @@ async fn a_caller_that_reads_nothing_stops_the_provider() {
     connection.head().await.unwrap();
     soon(rig.mock.ledger().wait_for_begun(1)).await;
     // Sockets' buffers fill; then nothing more is taken from the provider.
-    let mut last = 0;
+    let (mut last, mut alike) = (u64::MAX, 0);
     soon(async {
-        loop {
+        while last == 0 || alike < 3 {
             tokio::time::sleep(std::time::Duration::from_millis(200)).await;
             let now = rig.health.snapshot().queue_bytes + rig.log.faulty.written();
-            if now == last {
-                break;
-            }
+            alike = if now == last { alike + 1 } else { 1 };
             last = now;
         }
     })

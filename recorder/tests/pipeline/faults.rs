@@ -118,6 +118,7 @@ async fn an_end_that_comes_again_after_its_exchange_was_archived_and_purged_is_n
     bed.append(end(damaged, &[third, third + 1000], false)).await;
     wait_until(async || bed.log.messages().is_empty()).await;
     assert_eq!(bed.log.dead_letters(), letters);
+    assert_eq!(counters.sum("verbatim_recorder_dead_letters_total"), 1);
     assert_eq!(counters.sum("verbatim_exchanges_total"), 2);
     assert_eq!(body(&bed.archive, whole, Leg::ClientResponse).await, ANSWER);
     bed.stop().await;

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use verbatim_archive_sqlite::{ArchiveOptions, SqliteArchive};
+use verbatim_archive_sqlite::SqliteArchive;
 use verbatim_core::model::{ChunkTime, ExchangeId, Leg, Outcome, Rank};
 use verbatim_core::ports::{Archive, CaptureLog, Message, MessageKind, Sequence, SystemClock};
 use verbatim_proto::v1::{End, LegSummary, Part, Start, envelope};
@@ -34,12 +34,7 @@ pub(crate) struct Bed {
 impl Bed {
     pub(crate) async fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let archive = SqliteArchive::open(
-            &directory.path().join("archive"),
-            Arc::new(SystemClock),
-            &ArchiveOptions::default(),
-        )
-        .unwrap();
+        let archive = SqliteArchive::open(&directory.path().join("archive"), Arc::new(SystemClock)).unwrap();
         let log = Arc::new(MemoryLog::new(Duration::from_secs(60)));
         // While nobody lives, nobody is dead.
         log.heartbeat("another gateway").await.unwrap();

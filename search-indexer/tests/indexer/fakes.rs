@@ -162,6 +162,10 @@ impl Archive for MemoryArchive {
         not_asked()
     }
 
+    async fn ids(&self, _: Option<ExchangeId>, _: usize) -> PortResult<Vec<ExchangeId>> {
+        not_asked()
+    }
+
     async fn list(&self, _: ListRequest) -> PortResult<Page> {
         not_asked()
     }

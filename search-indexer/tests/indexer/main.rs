@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use verbatim_core::model::{ExchangeId, ExchangeRecord};
-use verbatim_search_indexer::{IndexerConfig, IndexerError, Ports, Turn, run};
+use verbatim_search_indexer::{IndexerConfig, IndexerError, OutboxLock, Ports, run};
 use verbatim_testkit::ExchangeBuilder;
 
 /// Longer than any test takes.
@@ -43,7 +43,7 @@ impl World {
             archive: archive.clone(),
             index: index.clone(),
             committed: Arc::new(Notify::new()),
-            turn: Turn::default(),
+            outbox_lock: OutboxLock::default(),
         };
         Self { archive, index, config, ports, token: CancellationToken::new(), role: JoinSet::new() }
     }

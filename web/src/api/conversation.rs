@@ -10,7 +10,7 @@ use verbatim_dialects as dialects;
 
 use crate::error::{ApiError, ErrorBody};
 use crate::heavy::heavy;
-use crate::reading;
+use crate::reading::load_found;
 use crate::state::Shared;
 
 /// What the bytes of an exchange say, in one shape for every dialect.
@@ -336,8 +336,6 @@ pub(super) async fn get_conversation(
     Path(id): Path<String>,
 ) -> Result<Response, ApiError> {
     let id = id.parse()?;
-    let loaded = reading::load(&app, id)
-        .await?
-        .ok_or_else(|| ApiError::NotFound(format!("no exchange {id} is archived")))?;
-    heavy(&app, move || Json(ConversationBody::from(loaded.reading)).into_response()).await
+    let loaded = load_found(&app.stores, id).await?;
+    heavy(&app.stores, move || Json(ConversationBody::from(loaded.reading)).into_response()).await
 }

@@ -10,6 +10,7 @@ use verbatim_core::model::{Attempt, Headers, LegInfo, MessageHead};
 
 use super::ExchangeBody;
 use crate::error::{ApiError, ErrorBody};
+use crate::reading::found;
 use crate::state::Shared;
 
 /// One exchange with its heads.
@@ -141,12 +142,7 @@ pub(super) async fn get_exchange(
     Path(id): Path<String>,
 ) -> Result<Json<ExchangeDetail>, ApiError> {
     let id = id.parse()?;
-    let (exchange, heads) = app
-        .ports
-        .archive
-        .get(id)
-        .await?
-        .ok_or_else(|| ApiError::NotFound(format!("no exchange {id} is archived")))?;
+    let (exchange, heads) = found(&app.stores, id).await?;
     Ok(Json(ExchangeDetail {
         exchange: exchange.into(),
         request: (&heads.request).into(),

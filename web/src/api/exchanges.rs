@@ -58,12 +58,12 @@ pub(super) async fn list_exchanges(
 ) -> Result<Json<ExchangeList>, ApiError> {
     let limit = decimal("limit", params.limit.as_deref(), 50, 500).map_err(ApiError::Invalid)?;
     let limit = usize::try_from(limit).unwrap_or(50);
-    let mut ask = Ask::parse(&app, params.q.as_deref().unwrap_or_default(), limit)?;
+    let mut ask = Ask::parse(&app.stores, params.q.as_deref().unwrap_or_default(), limit)?;
     ask.count = true;
     if let Some(cursor) = params.cursor.as_deref().filter(|cursor| !cursor.is_empty()) {
         ask.before = Some(cursor.parse()?);
     }
-    let found = find(&app, ask).await?;
+    let found = find(&app.stores, ask).await?;
     Ok(Json(ExchangeList {
         items: found.items.into_iter().map(ItemBody::from).collect(),
         next_cursor: found.next.map(|id| id.to_string()),

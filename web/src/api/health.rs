@@ -13,7 +13,7 @@ use crate::state::{App, Shared};
 #[derive(Debug, Clone, Serialize, ToSchema)]
 #[schema(as = PipelineHealth)]
 pub(crate) struct PipelineBody {
-    /// `ok`; `degraded` where a step can't be asked or lags; `losing` where bytes were lost.
+    /// `ok`; `degraded` where a step can't be asked or lags; `losing` where bytes or whole calls were lost.
     #[schema(value_type = String)]
     pub(crate) status: &'static str,
     /// Everything that ended before this moment is archived.
@@ -45,12 +45,17 @@ pub(crate) struct GatewayBody {
     pub(crate) spool_limit_bytes: u64,
     /// Calls being relayed.
     pub(crate) open_exchanges: u64,
-    /// Calls accepted since the start.
-    pub(crate) accepted_exchanges: u64,
-    /// Bytes lost since the start: zero, or an alarm.
+    /// Bytes of recorded calls lost since the start: zero, or an alarm.
     pub(crate) lost_bytes: u64,
-    /// Exchanges that lost bytes since the start.
-    pub(crate) lost_exchanges: u64,
+    /// Calls that could not be recorded at all, since the start: zero, or an alarm.
+    pub(crate) unrecorded_exchanges: u64,
+}
+
+impl GatewayBody {
+    /// Whether anything was not kept since the start.
+    fn is_losing(&self) -> bool {
+        self.lost_bytes > 0 || self.unrecorded_exchanges > 0
+    }
 }
 
 /// The capture log.
@@ -113,10 +118,20 @@ pub(crate) async fn pipeline(app: &App) -> PipelineBody {
         None if archive.is_some_and(|archive| archive.exchanges == 0) => Some(app.ports.clock.now()),
         _ => newest_archived(app).await,
     };
-    let gateway = app.ports.health.gateway();
-    let lost = gateway.map_or(0, |gateway| gateway.lost_bytes);
-    if lost > 0 {
+    let gateway = app.ports.health.gateway().map(|gateway| GatewayBody {
+        queue_bytes: gateway.queue_bytes,
+        queue_limit_bytes: gateway.queue_limit_bytes,
+        spool_bytes: gateway.spool_bytes,
+        spool_limit_bytes: gateway.spool_limit_bytes,
+        open_exchanges: gateway.open_exchanges,
+        lost_bytes: gateway.lost_bytes,
+        unrecorded_exchanges: gateway.unrecorded_exchanges,
+    });
+    if let Some(lost) = gateway.map(|gateway| gateway.lost_bytes).filter(|lost| *lost > 0) {
         problems.push(format!("{lost} bytes could not be kept since the start"));
+    }
+    if let Some(calls) = gateway.map(|gateway| gateway.unrecorded_exchanges).filter(|calls| *calls > 0) {
+        problems.push(format!("{calls} calls could not be recorded since the start"));
     }
     if let Some(dead) = log.map(|log| log.dead_letters).filter(|dead| *dead > 0) {
         problems.push(format!("{dead} capture messages could not be processed and were set aside"));
@@ -125,22 +140,13 @@ pub(crate) async fn pipeline(app: &App) -> PipelineBody {
         problems.push(format!("{failed} exchanges could not be indexed for word search"));
     }
     PipelineBody {
-        status: match (lost, problems.is_empty()) {
-            (0, true) => "ok",
-            (0, false) => "degraded",
-            _ => "losing",
+        status: match (gateway.is_some_and(|gateway| gateway.is_losing()), problems.is_empty()) {
+            (true, _) => "losing",
+            (false, false) => "degraded",
+            (false, true) => "ok",
         },
         archived_up_to,
-        gateway: gateway.map(|gateway| GatewayBody {
-            queue_bytes: gateway.queue_bytes,
-            queue_limit_bytes: gateway.queue_limit_bytes,
-            spool_bytes: gateway.spool_bytes,
-            spool_limit_bytes: gateway.spool_limit_bytes,
-            open_exchanges: gateway.open_exchanges,
-            accepted_exchanges: gateway.accepted_exchanges,
-            lost_bytes: gateway.lost_bytes,
-            lost_exchanges: gateway.lost_exchanges,
-        }),
+        gateway,
         log: log.map(|log| LogBody {
             bytes: log.bytes,
             messages: log.messages,

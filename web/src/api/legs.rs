@@ -8,8 +8,9 @@ use utoipa::IntoParams;
 use verbatim_core::model::{ExchangeId, Headers, Leg, LegBody};
 
 use crate::error::{ApiError, ErrorBody};
-use crate::reading::{headers_of, plain};
-use crate::state::Shared;
+use crate::heavy::heavy;
+use crate::reading::{found, headers_of, plain};
+use crate::state::{App, Shared};
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -52,12 +53,7 @@ pub(super) async fn get_leg(
     if is_to_run(&headers) {
         return Err(ApiError::Forbidden("a recorded body is data: it is not served to be run".to_owned()));
     }
-    let (_, heads) = app
-        .ports
-        .archive
-        .get(id)
-        .await?
-        .ok_or_else(|| ApiError::NotFound(format!("no exchange {id} is archived")))?;
+    let (_, heads) = found(&app.stores, id).await?;
     let body = match app.ports.archive.body(id, leg).await? {
         Some(body) => body,
         None => app.ports.archive.body(id, leg.counterpart()).await?.ok_or_else(|| {
@@ -66,7 +62,7 @@ pub(super) async fn get_leg(
     };
     let recorded = headers_of(&heads, leg);
     let decoded = params.decoded.is_some_and(|value| !matches!(value.as_str(), "" | "0" | "false"));
-    Ok(download(id, leg, body, recorded, decoded).await)
+    download(&app, id, leg, body, recorded, decoded).await
 }
 
 /// Whether a browser would run what it is given, rather than show or save it (Fetch Metadata).
@@ -93,14 +89,20 @@ fn is_to_run(headers: &HeaderMap) -> bool {
     )
 }
 
-async fn download(id: ExchangeId, leg: Leg, body: LegBody, recorded: &Headers, decoded: bool) -> Response {
+async fn download(
+    app: &App,
+    id: ExchangeId,
+    leg: Leg,
+    body: LegBody,
+    recorded: &Headers,
+    decoded: bool,
+) -> Result<Response, ApiError> {
     let content_type = safe_content_type(recorded);
     let name = format!("{id}.{leg}{}", extension(&content_type, recorded, decoded));
     let stored_hash = body.info.stored_hash;
     let bytes = if decoded {
         let recorded = recorded.clone();
-        let bytes = body.bytes.clone();
-        tokio::task::spawn_blocking(move || plain(&recorded, bytes)).await.unwrap_or(body.bytes)
+        heavy(&app.stores, move || plain(&recorded, body.bytes)).await?
     } else {
         body.bytes
     };
@@ -127,7 +129,7 @@ async fn download(id: ExchangeId, leg: Leg, body: LegBody, recorded: &Headers, d
     {
         headers.insert(HeaderName::from_static("x-verbatim-content-encoding"), encoding);
     }
-    response
+    Ok(response)
 }
 
 /// The recorded content type, or a harmless one where none was recorded or it can't be said.

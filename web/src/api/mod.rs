@@ -22,7 +22,7 @@ pub(crate) use conversation::ConversationBody;
 pub(crate) use health::{PipelineBody, pipeline};
 pub(crate) use model::{ExchangeBody, decimal};
 pub(crate) use openapi::describe;
-pub(crate) use stats::{hours_back, step_for};
+pub(crate) use stats::{HoursParams, hours_back, step_for};
 
 /// Every route of the API with its description.
 pub(crate) fn routes() -> OpenApiRouter<Shared> {

@@ -198,7 +198,7 @@ impl From<FoundItem> for ItemBody {
     }
 }
 
-/// A whole number as a person or an earlier tool sends it in a query string.
+/// A whole number as a person or a script sends it in a query string.
 pub(crate) fn decimal(name: &str, text: Option<&str>, default: u64, most: u64) -> Result<u64, String> {
     let Some(text) = text.map(str::trim).filter(|text| !text.is_empty()) else { return Ok(default) };
     match text.parse::<u64>() {

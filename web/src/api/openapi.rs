@@ -21,7 +21,7 @@ use crate::config::WebConfig;
         (name = "live", description = "What passes right now"),
         (name = "statistics", description = "Sums over time and models"),
         (name = "health", description = "How recording is doing"),
-        (name = "compatibility", description = "Routes that earlier tools documented, with their shapes")
+        (name = "compatibility", description = "A second, flat API with numbered pages, for scripts that want no cursors")
     )
 )]
 struct Document;

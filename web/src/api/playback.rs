@@ -5,6 +5,7 @@ use axum::extract::{Path, State};
 use verbatim_core::model::{ExchangeId, RecordMode};
 
 use crate::error::{ApiError, ErrorBody};
+use crate::heavy::heavy;
 use crate::reading;
 use crate::state::Shared;
 use crate::view::playback::{Playback, play};
@@ -25,18 +26,10 @@ pub(super) async fn get_playback(
     Path(id): Path<String>,
 ) -> Result<Json<Playback>, ApiError> {
     let id: ExchangeId = id.parse()?;
-    let (exchange, heads) = app
-        .ports
-        .archive
-        .get(id)
-        .await?
-        .ok_or_else(|| ApiError::NotFound(format!("no exchange {id} is archived")))?;
+    let (exchange, heads) = reading::found(&app.stores, id).await?;
     if exchange.record != RecordMode::Full {
         return Ok(Json(Playback::default()));
     }
-    let permit = app.readings.acquire().await;
-    let bodies = reading::bodies(&app, id).await?;
-    let played = tokio::task::spawn_blocking(move || play(&exchange, &heads, &bodies)).await;
-    drop(permit);
-    played.map(Json).map_err(|error| ApiError::Internal(format!("the answer could not be read: {error}")))
+    let bodies = reading::bodies(&app.stores, id).await?;
+    heavy(&app.stores, move || play(&exchange, &heads, &bodies)).await.map(Json)
 }

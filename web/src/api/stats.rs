@@ -189,10 +189,10 @@ pub(super) async fn get_stats(
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
-pub(super) struct HoursParams {
+pub(crate) struct HoursParams {
     /// So many hours back from now; 24 by default.
     #[param(value_type = Option<u32>)]
-    hours: Option<String>,
+    pub(crate) hours: Option<String>,
 }
 
 /// Sums for each model over the last hours.

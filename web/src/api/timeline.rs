@@ -62,13 +62,8 @@ pub(super) async fn get_timeline(
     Path(id): Path<String>,
 ) -> Result<Json<Timeline>, ApiError> {
     let id: ExchangeId = id.parse()?;
-    let (exchange, _) = app
-        .ports
-        .archive
-        .get(id)
-        .await?
-        .ok_or_else(|| ApiError::NotFound(format!("no exchange {id} is archived")))?;
-    let bodies = reading::bodies(&app, id).await?;
+    let (exchange, _) = reading::found(&app.stores, id).await?;
+    let bodies = reading::bodies(&app.stores, id).await?;
     let legs = bodies
         .stored()
         .map(|body| {

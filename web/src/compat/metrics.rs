@@ -12,7 +12,7 @@ use verbatim_core::model::Totals;
 use verbatim_core::ports::StatsRequest;
 
 use super::summary::{all_time, rounded};
-use crate::api::{PipelineBody, hours_back, pipeline};
+use crate::api::{HoursParams, PipelineBody, hours_back, pipeline};
 use crate::error::{ApiError, ErrorBody};
 use crate::state::Shared;
 
@@ -98,14 +98,6 @@ pub(super) struct TrendMetricsList {
     hours: u64,
     /// The hours, oldest first.
     trends: Vec<TrendMetrics>,
-}
-
-#[derive(Debug, Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-pub(super) struct HoursParams {
-    /// So many hours back from now; 24 by default.
-    #[param(value_type = Option<u32>)]
-    hours: Option<String>,
 }
 
 fn average_ms(totals: &Totals) -> f64 {

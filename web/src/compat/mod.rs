@@ -1,4 +1,5 @@
-//! Routes that earlier tools documented, with their shapes: what was written against these goes on working.
+//! A second, flat API with numbered pages, for scripts that want no cursors. What is written against its shapes goes on
+//! working.
 
 mod metrics;
 mod probes;

@@ -13,10 +13,10 @@ use crate::api::decimal;
 use crate::error::{ApiError, ErrorBody};
 use crate::find::{Ask, find};
 use crate::heavy::heavy;
-use crate::reading::{self, Loaded, plain, response_headers};
+use crate::reading::{Loaded, load_found, plain};
 use crate::state::{App, Shared};
 
-/// Records of one page, as these tools had it.
+/// Requests of one page.
 const PAGE: u64 = 20;
 
 #[derive(Debug, Deserialize, IntoParams)]
@@ -42,7 +42,7 @@ pub(super) struct RequestPage {
     page_size: u64,
 }
 
-/// A request in a list.
+/// A request.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct RequestRow {
     /// Its id.
@@ -51,15 +51,15 @@ pub(super) struct RequestRow {
     timestamp: String,
     /// HTTP method.
     method: String,
-    /// URL that was called, or the path where none was.
+    /// In a list the path; of one request the URL that was called, or the path where none was.
     url: String,
     /// The model.
     model: Option<String>,
     /// The calling program.
     app_name: Option<String>,
-    /// The first words of what was asked.
+    /// In a list the first words of what was asked; of one request its body as text.
     request_content: String,
-    /// The first words of what was answered.
+    /// In a list the first words of what was answered; of one request the response's body as text.
     response_content: String,
     /// Input tokens.
     input_tokens: Option<u64>,
@@ -78,36 +78,10 @@ pub(super) struct RequestRow {
 /// One request, whole.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct RequestDetail {
-    /// Its id.
-    id: String,
-    /// When it began, RFC 3339.
-    timestamp: String,
-    /// HTTP method.
-    method: String,
-    /// URL that was called.
-    url: String,
-    /// The model.
-    model: Option<String>,
-    /// The calling program.
-    app_name: Option<String>,
-    /// The request's body as text.
-    request_content: String,
-    /// The response's body as text.
-    response_content: String,
+    #[serde(flatten)]
+    request: RequestRow,
     /// Headers of the request, secrets redacted; of a repeated one the values joined by commas.
     headers: BTreeMap<String, String>,
-    /// Input tokens.
-    input_tokens: Option<u64>,
-    /// Output tokens.
-    output_tokens: Option<u64>,
-    /// All tokens.
-    total_tokens: Option<u64>,
-    /// Duration in milliseconds.
-    duration_ms: Option<u64>,
-    /// Status that the application got.
-    status_code: Option<u16>,
-    /// What went wrong.
-    error_message: Option<String>,
 }
 
 fn row(exchange: Exchange) -> RequestRow {
@@ -147,14 +121,14 @@ async fn page(app: &App, params: PageParams) -> Result<RequestPage, ApiError> {
     let page = decimal("page", params.page.as_deref(), 1, 1_000_000).map_err(ApiError::Invalid)?;
     let search = params.search.unwrap_or_default();
     let limit = usize::try_from(PAGE).unwrap_or(20);
-    let mut ask = Ask::parse(app, &search, limit).unwrap_or_else(|_| {
-        // These tools looked for plain text: what is no query is that.
+    let mut ask = Ask::parse(&app.stores, &search, limit).unwrap_or_else(|_| {
+        // A script may send plain text: what is no query is that.
         let text = vec![TextTerm { text: search.trim().to_owned(), phrase: true, excluded: false }];
         Ask { query: Asked { text, ..Asked::default() }, limit, ..Ask::default() }
     });
     ask.skip = (page - 1) * PAGE;
     ask.count = true;
-    let found = find(app, ask).await?;
+    let found = find(&app.stores, ask).await?;
     let seen = (page - 1) * PAGE + found.items.len() as u64 + u64::from(found.next.is_some());
     Ok(RequestPage {
         total_count: found.total.unwrap_or(seen),
@@ -165,28 +139,19 @@ async fn page(app: &App, params: PageParams) -> Result<RequestPage, ApiError> {
 }
 
 async fn detail(app: &App, id: &str) -> Result<RequestDetail, ApiError> {
-    let id = id.parse()?;
-    let loaded = reading::load(app, id).await?;
-    let Loaded { exchange, heads, bodies, .. } =
-        loaded.ok_or_else(|| ApiError::NotFound(format!("no exchange {id} is archived")))?;
-    heavy(app, move || {
+    let Loaded { exchange, heads, bodies, .. } = load_found(&app.stores, id.parse()?).await?;
+    heavy(&app.stores, move || {
         let text = |bytes: bytes::Bytes| String::from_utf8_lossy(&bytes).into_owned();
+        let called = heads.attempts.last().map(|attempt| attempt.url.clone());
+        let row = row(exchange);
         RequestDetail {
-            id: exchange.id.to_string(),
-            timestamp: exchange.began_at.to_string(),
-            url: heads.attempts.last().map_or_else(|| exchange.path.clone(), |attempt| attempt.url.clone()),
-            model: exchange.model().map(str::to_owned),
-            app_name: exchange.caller.app.clone(),
-            request_content: text(plain(&heads.request.headers, bodies.request())),
-            response_content: text(plain(response_headers(&heads), bodies.response())),
+            request: RequestRow {
+                url: called.unwrap_or_else(|| row.url.clone()),
+                request_content: text(plain(&heads.request.headers, bodies.request())),
+                response_content: text(plain(heads.response_headers(), bodies.response())),
+                ..row
+            },
             headers: flat(&heads.request.headers),
-            input_tokens: exchange.usage.input_tokens,
-            output_tokens: exchange.usage.output_tokens,
-            total_tokens: exchange.usage.total(),
-            duration_ms: exchange.duration_us.map(|us| us / 1000),
-            status_code: exchange.status,
-            error_message: exchange.error,
-            method: exchange.method,
         }
     })
     .await

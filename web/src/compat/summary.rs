@@ -27,7 +27,7 @@ pub(super) struct Summary {
     recent_requests_count: u64,
 }
 
-/// Sums over everything, in stretches of a month.
+/// Sums over everything.
 pub(super) async fn all_time(app: &App) -> PortResult<verbatim_core::model::Totals> {
     let now = app.ports.clock.now();
     // Ten years: what the sums are kept by is younger than that.

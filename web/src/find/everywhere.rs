@@ -10,10 +10,13 @@ use verbatim_core::ports::{ListRequest, PortResult, Snippet};
 use super::{Ask, Found, FoundItem, Notice, Where};
 use crate::error::floor;
 use crate::reading;
-use crate::state::App;
+use crate::stores::Stores;
 
 /// Where a query names no time, it looks back so far.
 const LOOK_BACK: Duration = Duration::from_secs(24 * 3600);
+/// What whoever asks is told then.
+pub(crate) const LOOKS_BACK: &str =
+    "`in:all` without a time looks through the last 24 hours: add `after:` to look further back";
 /// Exchanges that are read for one answer.
 const EXCHANGES: usize = 2_000;
 /// Body bytes that are read for one answer.
@@ -23,22 +26,17 @@ const TIME: Duration = Duration::from_secs(8);
 /// Text shown to each side of what was found, in bytes.
 const AROUND: usize = 80;
 
-pub(super) async fn scan(app: &App, ask: &Ask) -> PortResult<Found> {
+pub(super) async fn scan(stores: &Stores, ask: &Ask) -> PortResult<Found> {
     let mut notices = Vec::new();
     let mut filters = ask.query.filters.clone();
-    if !filters.iter().any(|filter| filter.field == Field::Began && !filter.excluded) {
-        let from = app.ports.clock.now().minus(LOOK_BACK);
+    if ask.is_cut_short() {
+        let from = stores.clock.now().minus(LOOK_BACK);
         filters.push(Filter {
             field: Field::Began,
             condition: verbatim_core::model::query::Condition::Time { from: Some(from), to: None },
             excluded: false,
         });
-        notices.push(Notice {
-            code: "scan_limited",
-            message:
-                "`in:all` without a time looks through the last 24 hours: add `after:` to look further back"
-                    .to_owned(),
-        });
+        notices.push(Notice { code: "scan_limited", message: LOOKS_BACK.to_owned() });
     }
     let started = Instant::now();
     let needles: Vec<Needle> = ask.query.text.iter().map(Needle::new).collect();
@@ -46,13 +44,13 @@ pub(super) async fn scan(app: &App, ask: &Ask) -> PortResult<Found> {
     let mut skip = ask.skip;
     loop {
         let request = ListRequest { filters: filters.clone(), before, limit: 100, ..ListRequest::default() };
-        let page = app.ports.archive.list(request).await?;
+        let page = stores.archive.list(request).await?;
         for exchange in page.exchanges {
             let id = exchange.id;
             before = Some(id);
             seen += 1;
             bytes += exchange.request_bytes + exchange.response_bytes;
-            if let Some(snippets) = look_into(app, &exchange, &needles).await? {
+            if let Some(snippets) = look_into(stores, &exchange, &needles).await? {
                 if skip > 0 {
                     skip -= 1;
                 } else {
@@ -88,9 +86,13 @@ fn found(items: Vec<FoundItem>, next: Option<ExchangeId>, notices: Vec<Notice>) 
 }
 
 /// Where every term stands in an exchange's bodies; `None` unless all terms hold.
-async fn look_into(app: &App, exchange: &Exchange, needles: &[Needle]) -> PortResult<Option<Vec<Snippet>>> {
-    let Some((_, heads)) = app.ports.archive.get(exchange.id).await? else { return Ok(None) };
-    let bodies = match reading::bodies(app, exchange.id).await {
+async fn look_into(
+    stores: &Stores,
+    exchange: &Exchange,
+    needles: &[Needle],
+) -> PortResult<Option<Vec<Snippet>>> {
+    let Some((_, heads)) = stores.archive.get(exchange.id).await? else { return Ok(None) };
+    let bodies = match reading::bodies(stores, exchange.id).await {
         Ok(bodies) => bodies,
         // A damaged body does not end the search for others.
         Err(error) if !error.is_transient() => return Ok(None),
@@ -98,7 +100,7 @@ async fn look_into(app: &App, exchange: &Exchange, needles: &[Needle]) -> PortRe
     };
     let exchange = exchange.clone();
     let needles = needles.to_vec();
-    let permit = app.readings.acquire().await;
+    let permit = stores.readings.acquire().await;
     let looked = tokio::task::spawn_blocking(move || search(&exchange, &heads, &bodies, &needles)).await;
     drop(permit);
     Ok(looked.unwrap_or_default())
@@ -114,7 +116,7 @@ fn search(
     let reading = reading::read(exchange, heads, bodies);
     let texts = [
         ("request", reading::plain(&heads.request.headers, bodies.request())),
-        ("response", reading::plain(reading::response_headers(heads), bodies.response())),
+        ("response", reading::plain(heads.response_headers(), bodies.response())),
         ("answered", verbatim_dialects::text::answered(&reading).into_bytes().into()),
     ];
     let lowered: Vec<Vec<u8>> = texts.iter().map(|(_, text)| lowercase(text)).collect();

@@ -5,5 +5,6 @@ mod everywhere;
 mod range;
 mod service;
 
+pub(crate) use everywhere::LOOKS_BACK;
 pub(crate) use range::Range;
 pub(crate) use service::{Ask, COUNTED, Found, FoundItem, Fragment, Notice, Where, find, fragments};

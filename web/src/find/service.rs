@@ -8,7 +8,7 @@ use verbatim_core::ports::{ListRequest, PortResult, SearchRequest, Snippet};
 
 use super::{Range, everywhere};
 use crate::error::ApiError;
-use crate::state::App;
+use crate::stores::Stores;
 
 /// Counting stops here: beyond, it is "10,000+".
 pub(crate) const COUNTED: u64 = 10_000;
@@ -28,19 +28,25 @@ pub(crate) struct Ask {
 
 impl Ask {
     /// Reads a query as typed.
-    pub(crate) fn parse(app: &App, query: &str, limit: usize) -> Result<Self, ApiError> {
-        match parse(query, app.ports.clock.now()) {
+    pub(crate) fn parse(stores: &Stores, query: &str, limit: usize) -> Result<Self, ApiError> {
+        match parse(query, stores.clock.now()) {
             Ok(query) => Ok(Self { query, limit, ..Self::default() }),
             Err(error) => Err(ApiError::Query { query: query.to_owned(), error }),
         }
     }
 
     /// Narrows the question to a range, unless the query names a time itself.
-    pub(crate) fn within(&mut self, app: &App, range: Range) {
+    pub(crate) fn within(&mut self, stores: &Stores, range: Range) {
         if let Some(span) = range.span().filter(|_| !self.names_a_time()) {
-            let condition = Condition::Time { from: Some(app.ports.clock.now().minus(span)), to: None };
+            let condition = Condition::Time { from: Some(stores.clock.now().minus(span)), to: None };
             self.query.filters.push(Filter { field: Field::Began, condition, excluded: false });
         }
+    }
+
+    /// Whether it looks through bodies no further back than a day, because it says no time.
+    pub(crate) fn is_cut_short(&self) -> bool {
+        let says_when = |filter: &Filter| filter.field == Field::Began && !filter.excluded;
+        self.query.everywhere && !self.query.text.is_empty() && !self.query.filters.iter().any(says_when)
     }
 
     /// Whether the query says when.
@@ -68,6 +74,13 @@ pub(crate) struct Notice {
     pub(crate) code: &'static str,
     /// A line for people.
     pub(crate) message: String,
+}
+
+impl Notice {
+    /// Whether the words of the query were not looked for.
+    pub(crate) fn is_unavailable(&self) -> bool {
+        self.code == "search_unavailable"
+    }
 }
 
 /// A piece of text, and whether it is what was looked for.
@@ -99,17 +112,17 @@ pub(crate) struct Found {
 }
 
 /// Finds exchanges, newest first.
-pub(crate) async fn find(app: &App, ask: Ask) -> PortResult<Found> {
+pub(crate) async fn find(stores: &Stores, ask: Ask) -> PortResult<Found> {
     if ask.query.text.is_empty() {
-        return from_archive(app, &ask, Vec::new()).await;
+        return from_archive(stores, &ask, Vec::new()).await;
     }
     if ask.query.everywhere {
-        return everywhere::scan(app, &ask).await;
+        return everywhere::scan(stores, &ask).await;
     }
-    let Some(index) = &app.ports.index else {
+    let Some(index) = &stores.index else {
         let message =
             "word search is not set up here: showing what the filters match; `in:all` looks through bodies";
-        return from_archive(app, &ask, vec![unavailable(message)]).await;
+        return from_archive(stores, &ask, vec![unavailable(message)]).await;
     };
     let request =
         SearchRequest { query: ask.query.clone(), before: ask.before, skip: ask.skip, limit: ask.limit };
@@ -117,7 +130,7 @@ pub(crate) async fn find(app: &App, ask: Ask) -> PortResult<Found> {
         Ok(page) => {
             let ids: Vec<ExchangeId> = page.hits.iter().map(|hit| hit.id).collect();
             let next = ids.last().copied().filter(|_| page.more);
-            let mut exchanges = app.ports.archive.get_many(&ids).await?.into_iter().peekable();
+            let mut exchanges = stores.archive.get_many(&ids).await?.into_iter().peekable();
             let mut items = Vec::with_capacity(ids.len());
             // Those that the archive no longer holds are left out; the rest come in the same order.
             for hit in page.hits {
@@ -132,7 +145,7 @@ pub(crate) async fn find(app: &App, ask: Ask) -> PortResult<Found> {
         Err(error) => {
             tracing::warn!(%error, "the search index could not be asked");
             let message = "word search can't be reached right now: showing what the filters match";
-            from_archive(app, &ask, vec![unavailable(message)]).await
+            from_archive(stores, &ask, vec![unavailable(message)]).await
         }
     }
 }
@@ -141,8 +154,8 @@ fn unavailable(message: &str) -> Notice {
     Notice { code: "search_unavailable", message: message.to_owned() }
 }
 
-async fn from_archive(app: &App, ask: &Ask, notices: Vec<Notice>) -> PortResult<Found> {
-    let archive = &app.ports.archive;
+async fn from_archive(stores: &Stores, ask: &Ask, notices: Vec<Notice>) -> PortResult<Found> {
+    let archive = &stores.archive;
     let request = ListRequest {
         filters: ask.query.filters.clone(),
         before: ask.before,

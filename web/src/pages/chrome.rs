@@ -83,17 +83,22 @@ impl Pulse {
             }
             None => format!("{} {}", t.archived_to, t.not_known),
         };
-        let lost = health.gateway.map_or(0, |gateway| gateway.lost_bytes);
+        let (bytes, calls) =
+            health.gateway.map_or((0, 0), |gateway| (gateway.lost_bytes, gateway.unrecorded_exchanges));
+        let bytes = (bytes > 0).then(|| format!("{} {}", format::bytes(bytes), t.bytes_lost));
+        let lost: Vec<String> = bytes.into_iter().chain(unrecorded(calls, t)).collect();
         Self {
             class: health.status,
             archived,
-            lost: if lost == 0 {
-                t.none_lost.to_owned()
-            } else {
-                format!("{} {}", format::bytes(lost), t.bytes_lost)
-            },
+            lost: if lost.is_empty() { t.none_lost.to_owned() } else { lost.join(" · ") },
         }
     }
+}
+
+/// How many calls were not recorded, where any were not.
+pub(super) fn unrecorded(calls: u64, t: &Text) -> Option<String> {
+    let text = if calls == 1 { t.call_unrecorded } else { t.calls_unrecorded };
+    (calls > 0).then(|| format!("{} {text}", format::count(calls)))
 }
 
 /// The pulse alone, for pages to renew it.

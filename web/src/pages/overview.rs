@@ -12,6 +12,7 @@ use verbatim_core::model::query::{Condition, Field, Filter};
 use verbatim_core::model::{ExchangeId, ModelStats, Timestamp, Totals};
 use verbatim_core::ports::{ListRequest, PortResult, StatsRequest};
 
+use super::chrome::unrecorded;
 use super::{Chrome, asks_for, html};
 use crate::api::{PipelineBody, pipeline, step_for};
 use crate::find::FoundItem;
@@ -118,7 +119,8 @@ struct Summary {
     models: Vec<ModelLine>,
     failures: Vec<Row>,
     health: Vec<HealthLine>,
-    losing: bool,
+    /// What was not kept, in a line, where anything was not.
+    alarm: Option<&'static str>,
     problems: Vec<String>,
 }
 
@@ -140,7 +142,7 @@ struct FiguresPart {
     s: Result<Summary, String>,
 }
 
-/// The page. With `page` or `search`, which earlier tools linked to, it leads to the list.
+/// The page. With `page` or `search`, as the flat API has them, it leads to the list.
 pub(super) async fn page(
     State(app): State<Shared>,
     Query(wanted): Query<Wanted>,
@@ -207,7 +209,7 @@ async fn ask(app: &App, c: &Chrome, hours: u64, fitted: bool) -> PortResult<Summ
         figures: figures_of(&stats.totals),
         models: models.iter().take(50).map(|model| line(model, most)).collect(),
         failures,
-        losing: health.status == "losing",
+        alarm: alarm(&health, c.t),
         problems: health.problems.clone(),
         health: health_lines(&health, c.t),
     })
@@ -276,6 +278,12 @@ fn line(stats: &ModelStats, most: u64) -> ModelLine {
     }
 }
 
+/// What was not kept: parts of calls weigh more than none of them, for one looks at what seems whole.
+fn alarm(health: &PipelineBody, t: &Text) -> Option<&'static str> {
+    let gateway = health.gateway.filter(|_| health.status == "losing")?;
+    Some(if gateway.lost_bytes > 0 { t.lost_alarm } else { t.unrecorded_alarm })
+}
+
 fn health_lines(health: &PipelineBody, t: &'static Text) -> Vec<HealthLine> {
     let line = |label, value, note, bad| HealthLine { label, value, note, bad };
     let mut lines = Vec::new();
@@ -288,9 +296,11 @@ fn health_lines(health: &PipelineBody, t: &'static Text) -> Vec<HealthLine> {
             String::new(),
             gateway.spool_bytes > 0,
         ));
-        let lost = gateway.lost_bytes;
-        let value = if lost == 0 { t.lost_none.to_owned() } else { format::bytes(lost) };
-        lines.push(line(t.lost, value, String::new(), lost > 0));
+        let bytes = (gateway.lost_bytes > 0).then(|| format::bytes(gateway.lost_bytes));
+        let calls = unrecorded(gateway.unrecorded_exchanges, t);
+        let lost: Vec<String> = bytes.into_iter().chain(calls).collect();
+        let value = if lost.is_empty() { t.lost_none.to_owned() } else { lost.join(" · ") };
+        lines.push(line(t.lost, value, String::new(), !lost.is_empty()));
     }
     if let Some(log) = health.log {
         let note = format!("{} {}", format::count(log.ends_pending), t.log_pending);

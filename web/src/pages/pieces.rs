@@ -11,7 +11,7 @@ use verbatim_dialects::Part;
 use super::{Chrome, html};
 use crate::error::{ApiError, floor};
 use crate::heavy::heavy;
-use crate::reading::{self, Loaded, headers_of, plain};
+use crate::reading::{Loaded, found, headers_of, load_found, plain};
 use crate::state::Shared;
 use crate::text::Text;
 use crate::view::conversation::{Conversation, Place, Rest, Shown, words_at};
@@ -52,8 +52,7 @@ struct PicturePart {
 }
 
 async fn load(app: &Shared, id: &str) -> Result<Loaded, ApiError> {
-    let id: ExchangeId = id.parse()?;
-    reading::load(app, id).await?.ok_or_else(|| ApiError::NotFound(format!("no exchange {id} is archived")))
+    load_found(&app.stores, id.parse()?).await
 }
 
 fn place(wanted: &Wanted) -> Result<Place, ApiError> {
@@ -70,7 +69,7 @@ pub(super) async fn messages(
 ) -> Result<Response, ApiError> {
     let c = Chrome::new(&app, &headers, &uri, "exchanges");
     let loaded = load(&app, &id).await?;
-    let made = heavy(&app, move || {
+    let made = heavy(&app.stores, move || {
         let conversation = Conversation::new(&loaded.reading, loaded.exchange.id, c.t);
         let shown = conversation.earlier(wanted.from.unwrap_or(0)..wanted.to.unwrap_or(usize::MAX));
         html(&MessagesPart { c, id: loaded.exchange.id.to_string(), shown })
@@ -89,7 +88,7 @@ pub(super) async fn text(
     let c = Chrome::new(&app, &headers, &uri, "exchanges");
     let place = place(&wanted)?;
     let loaded = load(&app, &id).await?;
-    let made = heavy(&app, move || {
+    let made = heavy(&app.stores, move || {
         let words = words_at(&loaded.reading, &place)
             .ok_or_else(|| ApiError::NotFound(format!("no text stands at {place}")))?;
         let from = floor(&words, wanted.from.unwrap_or(0));
@@ -114,7 +113,7 @@ pub(super) async fn picture(
     let c = Chrome::new(&app, &headers, &uri, "exchanges");
     let place = place(&wanted)?;
     let loaded = load(&app, &id).await?;
-    let made = heavy(&app, move || {
+    let made = heavy(&app.stores, move || {
         let source = match place.find(&loaded.reading) {
             Some(Part::Image(media) | Part::File(media)) => crate::view::conversation::data_url(media),
             _ => None,
@@ -138,10 +137,10 @@ pub(super) async fn leg(
     let c = Chrome::new(&app, &headers, &uri, "exchanges");
     let id: ExchangeId = id.parse()?;
     let leg: Leg = leg.parse().map_err(|error: UnknownWord| ApiError::Invalid(error.to_string()))?;
-    let absent = || ApiError::NotFound(format!("{leg} of {id} is not stored"));
-    let (_, heads) = app.ports.archive.get(id).await?.ok_or_else(absent)?;
-    let body = app.ports.archive.body(id, leg).await?.ok_or_else(absent)?;
-    let made = heavy(&app, move || {
+    let (_, heads) = found(&app.stores, id).await?;
+    let body = app.ports.archive.body(id, leg).await?;
+    let body = body.ok_or_else(|| ApiError::NotFound(format!("{leg} of {id} is not stored")))?;
+    let made = heavy(&app.stores, move || {
         let bytes = plain(headers_of(&heads, leg), body.bytes.clone());
         piece(id, &body, &bytes, wanted.from.unwrap_or(0))
     });

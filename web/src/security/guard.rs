@@ -106,24 +106,8 @@ fn is_page(path: &str, headers: &HeaderMap) -> bool {
 pub(crate) fn caller_address(app: &App, headers: &HeaderMap, extensions: &Extensions) -> IpAddr {
     let peer = extensions
         .get::<ConnectInfo<SocketAddr>>()
-        .map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |ConnectInfo(address)| address.ip().to_canonical());
-    let trusted = |address: &IpAddr| app.config.trusted_proxies.contains(address);
-    if !trusted(&peer) {
-        return peer;
-    }
-    // Each proxy appends whom it heard from; the last one that is not trusted is as far as can be believed. What
-    // stands before something that is no address was not written by a proxy that is known.
-    let lists: Vec<_> =
-        headers.get_all("x-forwarded-for").iter().filter_map(|value| value.to_str().ok()).collect();
-    let mut last = peer;
-    for hop in lists.iter().rev().flat_map(|list| list.rsplit(',')) {
-        let Ok(address) = hop.trim().parse::<IpAddr>() else { break };
-        last = address.to_canonical();
-        if !trusted(&last) {
-            break;
-        }
-    }
-    last
+        .map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |ConnectInfo(address)| address.ip());
+    verbatim_listen::caller_address(peer, &app.config.trusted_proxies, headers)
 }
 
 #[cfg(test)]

@@ -40,6 +40,8 @@ catalogue! {
     archived_to: "archived to", "已归档至";
     ago: "ago", "前";
     bytes_lost: "bytes lost", "字节丢失";
+    call_unrecorded: "call not recorded", "次调用未记录";
+    calls_unrecorded: "calls not recorded", "次调用未记录";
     none_lost: "0 bytes lost", "未丢失任何字节";
     not_known: "not known", "未知";
 
@@ -151,6 +153,7 @@ catalogue! {
     lost: "Lost", "丢失";
     lost_none: "nothing", "无";
     lost_alarm: "Bytes were lost: some exchanges are not whole.", "有字节丢失：部分记录不完整。";
+    unrecorded_alarm: "Calls were not recorded.", "有调用未被记录。";
     records: "records", "条记录";
     on_disk: "on disk", "占用磁盘";
     of_captured: "of what was captured", "占捕获量的";

@@ -8,7 +8,7 @@ use verbatim_core::model::{Exchange, ExchangeHeads, Leg, LegBody};
 use verbatim_dialects::{ExchangeView, Part, Reading};
 
 use crate::error::floor;
-use crate::reading::{Bodies, response_headers};
+use crate::reading::Bodies;
 
 /// Steps at most; chunks beyond come several to a step.
 const STEPS: usize = 2_000;
@@ -130,17 +130,10 @@ fn choose(ends: &[(usize, u64)], most: usize, bytes: u64) -> Vec<usize> {
 
 fn read_until(exchange: &Exchange, heads: &ExchangeHeads, body: &LegBody, end: usize) -> Reading {
     verbatim_dialects::read(&ExchangeView {
-        provider_dialect: exchange.provider_dialect,
-        dialect: exchange.dialect,
-        method: &exchange.method,
-        path: &exchange.path,
-        request_headers: &heads.request.headers,
-        // What was asked is not played, and may be long.
-        request_body: &[],
-        status: exchange.status,
-        response_headers: response_headers(heads),
         response_body: &body.bytes[..end],
         response_complete: false,
+        // What was asked is not played, and may be long.
+        ..ExchangeView::of(exchange, heads, &[])
     })
 }
 

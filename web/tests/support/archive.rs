@@ -114,6 +114,12 @@ impl Archive for MemoryArchive {
         Ok(bodies.iter().find(|body| body.info.leg == leg).cloned())
     }
 
+    async fn ids(&self, after: Option<ExchangeId>, limit: usize) -> PortResult<Vec<ExchangeId>> {
+        self.down.check()?;
+        let records = self.records.lock().unwrap();
+        Ok(records.keys().copied().filter(|id| Some(*id) > after).take(limit).collect())
+    }
+
     async fn list(&self, request: ListRequest) -> PortResult<Page> {
         self.down.check()?;
         let mut found = self.all(&request.filters);

@@ -49,7 +49,7 @@ async fn wrong_parameters_are_told() {
         "/api/v1/exchanges?cursor=x",
         "/api/v1/exchanges/x",
         "/api/v1/stats?hours=-1",
-        "/api/v1/export?format=parquet",
+        "/api/v1/export?format=xlsx",
     ] {
         assert_eq!(site.get(path).await.status(), 400, "{path}");
     }

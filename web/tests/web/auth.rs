@@ -128,7 +128,7 @@ async fn guessing_is_slowed_down_even_for_the_right_password() {
 async fn behind_a_trusted_proxy_each_client_is_slowed_down_by_itself() {
     let site = Site::with(|config, _| {
         config.password = "open sesame".to_owned();
-        config.trusted_proxies = vec!["127.0.0.1".parse().unwrap()];
+        config.trusted_proxies = vec!["127.0.0.0/8".parse().unwrap()];
     })
     .await;
     let ask = async |password: &str, from: &str| {

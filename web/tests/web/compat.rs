@@ -1,4 +1,4 @@
-//! Shapes that earlier tools documented.
+//! Shapes of the flat API with numbered pages.
 
 use serde_json::Value;
 use verbatim_core::model::Outcome;

@@ -105,7 +105,7 @@ async fn every_route_answers_as_it_is_described() {
                 continue;
             }
             let url = path.replace("{id}", &id.to_string()).replace("{leg}", "client_request");
-            for query in ["", "?format=json", "?format=csv"] {
+            for query in ["", "?format=json", "?format=csv", "?format=parquet"] {
                 let asked = operation["parameters"].as_array().into_iter().flatten();
                 if !query.is_empty() && !asked.clone().any(|parameter| parameter["name"] == "format") {
                     continue;

@@ -250,6 +250,25 @@ async fn lost_bytes_are_an_alarm() {
 }
 
 #[tokio::test]
+async fn calls_that_could_not_be_recorded_are_an_alarm() {
+    let site = Site::with(|_, ports| {
+        let figures = verbatim_web::GatewayFigures { unrecorded_exchanges: 3, ..Default::default() };
+        ports.health = std::sync::Arc::new(crate::support::Gateway(figures));
+    })
+    .await;
+    let health = site.json("/api/v1/health/pipeline").await;
+    assert_eq!(health["status"], "losing");
+    assert_eq!(health["gateway"]["unrecorded_exchanges"], 3);
+    assert_eq!(health["problems"][0], "3 calls could not be recorded since the start");
+    let page = site.page("/").await;
+    assert!(page.contains("Calls were not recorded.") && !page.contains("Bytes were lost"));
+    assert_eq!(page.matches("3 calls not recorded").count(), 1, "the row of what was lost");
+    let pulse = site.page("/pulse").await;
+    assert!(pulse.contains("losing") && pulse.contains("3 calls not recorded"), "{pulse}");
+    assert!(!pulse.contains("bytes lost"), "{pulse}");
+}
+
+#[tokio::test]
 async fn assets_are_kept_by_browsers_and_pages_are_not() {
     let site = Site::new().await;
     let html = site.page("/").await;

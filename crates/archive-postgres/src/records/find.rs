@@ -81,6 +81,23 @@ pub(crate) async fn elsewhere(
     rows.iter().map(place).collect()
 }
 
+/// Ids of all that is kept, in either table, lowest first.
+pub(crate) async fn ids(
+    client: Object,
+    after: Option<ExchangeId>,
+    limit: usize,
+) -> Result<Vec<ExchangeId>, Fault> {
+    const DOING: &str = "walk exchanges";
+    let sql = "(SELECT id FROM exchange WHERE id > greatest($1, (SELECT erased_through FROM tombstone))
+                ORDER BY id LIMIT $2)
+               UNION ALL (SELECT id FROM exchange_stray WHERE id > $1 ORDER BY id LIMIT $2)
+               ORDER BY id LIMIT $2";
+    let (after, limit) = (after.map_or(Uuid::nil(), uuid), i64::try_from(limit).unwrap_or(i64::MAX));
+    let statement = client.prepare_cached(sql).await.doing(DOING)?;
+    let rows = client.query(&statement, &[&after, &limit]).await.doing(DOING)?;
+    rows.iter().map(|row| super::columns::id_of(row.try_get(0).doing(DOING)?)).collect()
+}
+
 /// The ranks of those that are archived, in the order asked.
 pub(crate) async fn ranks(client: &Object, ids: &[ExchangeId]) -> Result<Vec<Option<Rank>>, Fault> {
     const DOING: &str = "read ranks";

@@ -141,7 +141,7 @@ async fn the_oldest_go_by_whole_days_and_then_one_by_one() {
     let before: u32 = partitions().parse().unwrap();
     let retention = Retention { max_exchanges: 13, ..Retention::default() };
     let erased = archive.enforce(retention, SystemClock.now()).await.unwrap();
-    assert_eq!((erased.exchanges, erased.below), (17, Some(records[16].exchange.id)));
+    assert_eq!((erased.exchanges, erased.up_to), (17, Some(records[16].exchange.id)));
     let left = archive.list(ListRequest { limit: 100, ..ListRequest::default() }).await.unwrap();
     let left: Vec<_> = left.exchanges.iter().rev().map(|exchange| exchange.id).collect();
     assert_eq!(left, ids(&records[17..]));

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use verbatim_archive_sqlite::{ArchiveOptions, SqliteArchive};
+use verbatim_archive_sqlite::SqliteArchive;
 use verbatim_core::ports::{Archive, Commit, SystemClock};
 use verbatim_testkit::traffic::{Words, call};
 
@@ -15,7 +15,7 @@ pub(crate) async fn run(
     bytes: usize,
 ) -> Result<(), Box<dyn std::error::Error>> {
     let directory = tempfile::tempdir_in(".")?;
-    let archive = SqliteArchive::open(directory.path(), Arc::new(SystemClock), &ArchiveOptions::default())?;
+    let archive = SqliteArchive::open(directory.path(), Arc::new(SystemClock))?;
     let mut words = Words::new(1);
     let (mut captured, mut seconds, mut cpu) = (0_u64, 0.0, 0.0);
     let wrote = written_bytes();

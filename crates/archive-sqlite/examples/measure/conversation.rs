@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use verbatim_archive_sqlite::{ArchiveOptions, SqliteArchive};
+use verbatim_archive_sqlite::SqliteArchive;
 use verbatim_core::ports::{Archive, Commit, SystemClock};
 use verbatim_testkit::traffic::conversation;
 
@@ -11,12 +11,10 @@ use crate::system::directory_bytes;
 pub(crate) async fn run(turns: usize) -> Result<(), Box<dyn std::error::Error>> {
     for conversations in [1, 20] {
         let directory = tempfile::tempdir_in(".")?;
-        let archive =
-            SqliteArchive::open(directory.path(), Arc::new(SystemClock), &ArchiveOptions::default())?;
+        let archive = SqliteArchive::open(directory.path(), Arc::new(SystemClock))?;
         archive.close().await;
         let empty = directory_bytes(directory.path());
-        let archive =
-            SqliteArchive::open(directory.path(), Arc::new(SystemClock), &ArchiveOptions::default())?;
+        let archive = SqliteArchive::open(directory.path(), Arc::new(SystemClock))?;
         let mut captured = 0;
         for seed in 0..conversations {
             for record in conversation(turns, seed) {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use verbatim_archive_sqlite::{ArchiveOptions, SqliteArchive};
+use verbatim_archive_sqlite::SqliteArchive;
 use verbatim_core::ports::{Archive, Clock, SystemClock};
 use verbatim_testkit::measure;
 
@@ -10,7 +10,7 @@ use crate::system::directory_bytes;
 
 pub(crate) async fn run(records: usize) -> Result<(), Box<dyn std::error::Error>> {
     let directory = tempfile::tempdir_in(".")?;
-    let archive = SqliteArchive::open(directory.path(), Arc::new(SystemClock), &ArchiveOptions::default())?;
+    let archive = SqliteArchive::open(directory.path(), Arc::new(SystemClock))?;
     let (now, records) = (SystemClock.now(), u32::try_from(records)?);
     measure::fill(&archive, now, records).await?;
     let entries = archive.health().await?.outbox;

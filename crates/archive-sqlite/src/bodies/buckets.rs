@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use verbatim_archive_format::bucket::Bucket;
 use verbatim_core::model::Timestamp;
 use verbatim_core::ports::{PortError, PortResult};
-use verbatim_sqlite::{Options, WriterOptions, bytes_on_disk};
+use verbatim_sqlite::{Options, bytes_on_disk};
 
 use super::file::BlocksFile;
 
@@ -20,7 +20,6 @@ const OPEN_AT_MOST: usize = 4;
 pub(crate) struct Buckets {
     directory: PathBuf,
     options: Options,
-    writer: WriterOptions,
     state: Mutex<State>,
 }
 
@@ -41,12 +40,7 @@ struct Open {
 
 impl Buckets {
     /// The files in `directory`; what was to be deleted below `floor` and still lies there is deleted now.
-    pub(crate) fn new(
-        directory: &Path,
-        options: Options,
-        writer: WriterOptions,
-        floor: Option<Bucket>,
-    ) -> PortResult<Self> {
+    pub(crate) fn new(directory: &Path, options: Options, floor: Option<Bucket>) -> PortResult<Self> {
         let failed =
             |error| PortError::transient(format_args!("could not list {}", directory.display()), error);
         let mut there = BTreeSet::new();
@@ -54,7 +48,7 @@ impl Buckets {
             there.extend(entry.map_err(failed)?.file_name().to_str().and_then(of_file));
         }
         let state = Mutex::new(State { there, floor, ..State::default() });
-        let buckets = Self { directory: directory.to_owned(), options, writer, state };
+        let buckets = Self { directory: directory.to_owned(), options, state };
         if let Some(floor) = floor {
             buckets.delete_below(floor)?;
         }
@@ -105,7 +99,7 @@ impl Buckets {
         if state.floor > Some(bucket) {
             return Ok((None, None));
         }
-        let file = Arc::new(BlocksFile::open(&self.path(bucket), &self.options, &self.writer)?);
+        let file = Arc::new(BlocksFile::open(&self.path(bucket), &self.options)?);
         state.there.insert(bucket);
         state.open.insert(bucket, Open { file: Arc::clone(&file), last_use });
         let oldest = state.open.iter().min_by_key(|(_, open)| open.last_use).map(|(&bucket, _)| bucket);

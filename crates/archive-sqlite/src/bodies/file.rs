@@ -9,7 +9,7 @@ use verbatim_archive_format::encoding::Segment;
 use verbatim_archive_format::squeeze::Squeezers;
 use verbatim_archive_format::stage::{NewBlock, Place};
 use verbatim_core::ports::{PortError, PortResult};
-use verbatim_sqlite::{Doing, Options, Readers, Writer, WriterOptions, migrate, open};
+use verbatim_sqlite::{Doing, Options, Readers, Writer, migrate, open};
 
 use crate::sync_directory;
 
@@ -28,7 +28,7 @@ pub(crate) struct BlocksFile {
 }
 
 impl BlocksFile {
-    pub(crate) fn open(path: &Path, options: &Options, writer: &WriterOptions) -> PortResult<Self> {
+    pub(crate) fn open(path: &Path, options: &Options) -> PortResult<Self> {
         let is_new = !path.exists();
         let mut connection = open(path, options)?;
         migrate(&mut connection, path, &migrations::migrations::runner())?;
@@ -37,7 +37,7 @@ impl BlocksFile {
         }
         Ok(Self {
             path: path.to_owned(),
-            writer: Writer::start("archive-blocks", connection, writer)?,
+            writer: Writer::start("archive-blocks", connection)?,
             readers: Readers::new(path, options, READERS),
         })
     }

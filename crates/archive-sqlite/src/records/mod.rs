@@ -11,10 +11,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::{Connection, OptionalExtension, params};
 use verbatim_core::model::{Exchange, ExchangeId, Rank};
-use verbatim_core::ports::{ArchiveHealth, PortResult};
-use verbatim_sqlite::{Doing, Options, Readers, Writer, WriterOptions, migrate, open};
+use verbatim_core::ports::{ArchiveHealth, PortError, PortResult};
+use verbatim_sqlite::{Doing, Options, Readers, Writer, migrate, open};
 
 pub(crate) use columns::Table;
 pub(crate) use store::{Row, store};
@@ -70,7 +70,7 @@ impl Numbers {
 }
 
 impl Records {
-    pub(crate) fn open(directory: &Path, options: &Options, writer: &WriterOptions) -> PortResult<Self> {
+    pub(crate) fn open(directory: &Path, options: &Options) -> PortResult<Self> {
         let path = directory.join(FILE);
         let is_new = !path.exists();
         let mut connection = open(&path, options)?;
@@ -80,7 +80,7 @@ impl Records {
         }
         let numbers = Numbers::of(&connection).doing("read the next free numbers")?.into();
         Ok(Self {
-            writer: Writer::start("archive-records", connection, writer)?,
+            writer: Writer::start("archive-records", connection)?,
             readers: Readers::new(&path, options, READERS),
             path,
             numbers,
@@ -124,6 +124,26 @@ pub(crate) fn ranks(connection: &Connection, ids: &[ExchangeId]) -> PortResult<V
     ids.iter().map(rank).collect()
 }
 
+/// Ids of all that is kept, in either table, lowest first.
+pub(crate) fn ids(
+    connection: &Connection,
+    after: Option<ExchangeId>,
+    limit: usize,
+) -> PortResult<Vec<ExchangeId>> {
+    const DOING: &str = "walk exchanges";
+    let sql = "SELECT id FROM exchange WHERE id > ?1 UNION ALL SELECT id FROM exchange_stray WHERE id > ?1 \
+               ORDER BY id LIMIT ?2";
+    let after = after.map(|id| id.as_bytes().to_vec()).unwrap_or_default();
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let mut select = connection.prepare_cached(sql).doing(DOING)?;
+    let rows = select.query_map(params![after, limit], |row| row.get::<_, Vec<u8>>(0)).doing(DOING)?;
+    let id = |row: rusqlite::Result<Vec<u8>>| {
+        let unreadable = |error| PortError::permanent(format_args!("could not {DOING}"), error);
+        ExchangeId::try_from(&row.doing(DOING)?[..]).map_err(unreadable)
+    };
+    rows.map(id).collect()
+}
+
 /// How much there is; `bytes` is not known here.
 pub(crate) fn health(connection: &Connection) -> PortResult<ArchiveHealth> {
     let count = |table: &str| {
@@ -156,7 +176,7 @@ mod tests {
     fn looking_up_many_plans_once() {
         let directory = tempfile::tempdir().unwrap();
         let options = Options::default();
-        let records = Records::open(directory.path(), &options, &WriterOptions::default()).unwrap();
+        let records = Records::open(directory.path(), &options).unwrap();
         let planned_again = records.readers.run_blocking(|connection| {
             for _ in 0..10 {
                 find(connection, ExchangeId::mint())?;

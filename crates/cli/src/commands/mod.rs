@@ -5,6 +5,8 @@ mod completions;
 mod config;
 mod demo;
 mod doctor;
+mod export;
+mod import;
 mod migrate;
 mod reindex;
 mod role;
@@ -43,6 +45,12 @@ pub(crate) fn dispatch(arguments: Arguments) -> Result<ExitCode> {
         Command::Doctor { call } => doctor::run(&Setting::read(common)?, call),
         Command::Backup { directory } => backup::run(&Setting::read(common)?, &directory),
         Command::Reindex => reindex::run(&Setting::read(common)?),
+        Command::Export { query, format, include, output } => {
+            let format = verbatim_web::ExportFormat::of(&format, include.as_deref())?;
+            let asked = export::Asked { query: &query, format, output: &output };
+            export::run(&Setting::read(common)?, &asked)
+        }
+        Command::Import { from_data_dir } => import::run(&Setting::read(common)?, &from_data_dir),
     }
 }
 

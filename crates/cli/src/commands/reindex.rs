@@ -7,7 +7,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio_util::sync::CancellationToken;
-use verbatim_core::ports::Unpaced;
+use verbatim_core::ports::{PortError, Unpaced};
 use verbatim_search_indexer::{IndexerConfig, IndexerError, Ports, rebuild};
 
 use super::{Setting, runtimes};
@@ -66,7 +66,7 @@ async fn index(records: &Records, signals: &mut Signals) -> Result<u64> {
         archive: records.archive.clone(),
         index,
         committed: Arc::default(),
-        turn: verbatim_search_indexer::Turn::default(),
+        outbox_lock: verbatim_search_indexer::OutboxLock::default(),
     };
     let bar = bar()?;
     let token = CancellationToken::new();
@@ -87,6 +87,7 @@ async fn index(records: &Records, signals: &mut Signals) -> Result<u64> {
     bar.finish_and_clear();
     match rebuilt {
         Ok(progress) => Ok(progress.done),
+        Err(IndexerError::Port(PortError::Conflict(why))) => bail!("{why}"),
         Err(IndexerError::Stopped) => bail!("stopped before it was done; the index is as it was"),
         Err(error) => Err(error.into()),
     }

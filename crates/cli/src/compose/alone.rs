@@ -41,7 +41,7 @@ impl Service {
 
     pub(super) async fn start_recorder(&mut self, config: &Config, signals: &mut Signals) -> Result<()> {
         let (nats, postgres) = (config.required_nats()?, config.required_postgres()?);
-        let probes = self.add_probes(config.settings.recorder.listen.0).await?;
+        let probes = self.add_probes(config.settings.recorder.listen.0, "[recorder] listen").await?;
         let waits = self.waits.clone();
         let connecting = async {
             tokio::try_join!(stores::connect_log(nats, &waits), stores::connect_archive(postgres, &waits))
@@ -65,7 +65,7 @@ impl Service {
         const NOTHING_TO_DO: &str = "there is no word search to keep up: set [meilisearch] url (VERBATIM_MEILISEARCH__URL), \
                                      then start the indexer again";
         let postgres = config.required_postgres()?;
-        let probes = self.add_probes(config.settings.indexer.listen.0).await?;
+        let probes = self.add_probes(config.settings.indexer.listen.0, "[indexer] listen").await?;
         let Some(meilisearch) = config.meilisearch()? else {
             tracing::warn!("{NOTHING_TO_DO}");
             probes.ask(Asked { problem: Some(NOTHING_TO_DO), ..Asked::default() });
@@ -91,7 +91,7 @@ impl Service {
         let postgres = config.required_postgres()?;
         let waits = self.waits.clone();
         // Nobody has logged in.
-        let waiting = Probes::bind(config.settings.web.listen.0, waits.clone(), None).await?;
+        let waiting = Probes::bind(config.settings.web.listen.0, "--web-addr", waits.clone(), None).await?;
         let connecting = async {
             tokio::select! {
                 archive = stores::connect_archive(postgres, &waits) => archive,

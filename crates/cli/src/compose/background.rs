@@ -7,7 +7,7 @@ use anyhow::Result;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use verbatim_core::ports::{Archive, PortError};
-use verbatim_search_indexer::{IndexerConfig, IndexerError, Ports, Progress, Turn};
+use verbatim_search_indexer::{IndexerConfig, IndexerError, OutboxLock, Ports, Progress};
 use verbatim_telemetry::Metrics;
 
 use super::parts::Working;
@@ -31,7 +31,7 @@ pub(super) async fn index_all(
     token: CancellationToken,
 ) -> Result<()> {
     let Working { committed, pace } = working;
-    let ports = Ports { archive, index: index.clone(), committed, pace, turn: Turn::default() };
+    let ports = Ports { archive, index: index.clone(), committed, pace, outbox_lock: OutboxLock::default() };
     let asked = waits.until("the search index", || index.needs_rebuild());
     match token.run_until_cancelled(asked).await {
         None => return Ok(()),

@@ -26,8 +26,7 @@ impl PipelineHealth for OwnGateway {
             spool_limit_bytes: self.spool_limit,
             open_exchanges: now.in_flight,
             lost_bytes: now.lost_bytes,
-            lost_exchanges: now.unrecorded,
-            ..GatewayFigures::default()
+            unrecorded_exchanges: now.unrecorded,
         })
     }
 }

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Result, anyhow};
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode, header};
 use http_body_util::Full;
@@ -62,14 +62,16 @@ pub(super) struct Probes {
 }
 
 impl Probes {
-    /// Opens the socket. Without `metrics` it tells nothing but whether it lives and is ready.
+    /// Opens the socket at the address that `setting` says. Without `metrics` it tells nothing but whether it lives and is
+    /// ready.
     pub(super) async fn bind(
         address: SocketAddr,
+        setting: &str,
         waits: Waits,
         metrics: Option<RenderMetrics>,
     ) -> Result<Self> {
-        let listener = TcpListener::bind(address).await.with_context(|| {
-            format!("can't listen on {address}; is another program using that port? choose another one")
+        let listener = TcpListener::bind(address).await.map_err(|error| {
+            anyhow!("can't listen on {address}: {error}; is another program using that port? choose another with {setting}")
         })?;
         let readiness = Arc::new(Readiness { waits, metrics, asked: OnceLock::new() });
         Ok(Self { listener, readiness })
@@ -198,8 +200,8 @@ async fn ask<T>(what: &str, answer: impl Future<Output = PortResult<T>>) -> Opti
 
 impl Service {
     /// A listener of its own for those who probe, which goes on until everything else has ended.
-    pub(super) async fn add_probes(&mut self, address: SocketAddr) -> Result<Arc<Readiness>> {
-        let probes = Probes::bind(address, self.waits.clone(), Some(self.render_metrics())).await?;
+    pub(super) async fn add_probes(&mut self, address: SocketAddr, setting: &str) -> Result<Arc<Readiness>> {
+        let probes = Probes::bind(address, setting, self.waits.clone(), Some(self.render_metrics())).await?;
         let readiness = Arc::clone(&probes.readiness);
         self.probes = Some(format!("http://{}", probes.local_addr()?));
         self.roles.add_beneath("probes", &Handle::current(), |token| async move {
@@ -213,7 +215,9 @@ impl Service {
     pub(super) async fn add_probes_of_gateway(&mut self, config: &Config, relaying: &Relaying) -> Result<()> {
         if let Some(address) = config.settings.gateway.admin_listen {
             let gateway = Some(relaying.health.clone());
-            self.add_probes(address.0).await?.ask(Asked { gateway, ..Asked::default() });
+            self.add_probes(address.0, "[gateway] admin_listen")
+                .await?
+                .ask(Asked { gateway, ..Asked::default() });
         }
         Ok(())
     }

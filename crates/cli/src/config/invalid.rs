@@ -33,19 +33,20 @@ pub(super) fn hint(key: &str, known: &[&str]) -> String {
         }
         _ => {}
     }
-    match nearest(key, known.iter().copied()) {
+    match nearest(key, known) {
         Some(known) => format!("did you mean {known}?"),
         None => format!("expected one of {}", known.join(", ")),
     }
 }
 
-/// The known word that this one is probably a slip of.
-pub(super) fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    const ALIKE: f64 = 0.8;
+/// The known word that this one is probably a slip of: at most two letters differ, and of a short word fewer.
+pub(super) fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
     let word = word.to_lowercase();
+    let most = (word.chars().count() / 3).min(2);
     known
-        .map(|known| (strsim::jaro_winkler(&word, known), known))
-        .filter(|(likeness, _)| *likeness >= ALIKE)
-        .max_by(|(a, _), (b, _)| a.total_cmp(b))
+        .iter()
+        .map(|known| (strsim::damerau_levenshtein(&word, known), *known))
+        .filter(|(distance, _)| *distance <= most)
+        .min()
         .map(|(_, known)| known)
 }

@@ -21,6 +21,7 @@ use serde::Deserialize;
 use verbatim_gateway::builtin_providers;
 
 use environment::Environment;
+use invalid::nearest;
 use layers::{Given, Misplaced};
 use problem::Problem;
 use read::Reader;
@@ -164,7 +165,7 @@ fn from_environment(environment: &dyn Environment) -> Result<Given, Invalid> {
         let key = rest.to_ascii_lowercase();
         let origin = Origin::Environment(name.clone());
         if !key.contains("__") && !known.contains(&key.as_str()) {
-            if let Some(meant) = (key != "config").then(|| slip(&key, &known)).flatten() {
+            if let Some(meant) = (key != "config").then(|| nearest(&key, &known)).flatten() {
                 let hint = format!("did you mean {PREFIX}{}?", meant.to_ascii_uppercase());
                 return Err(Invalid::UnknownKey { key, origin, hint });
             }
@@ -174,10 +175,6 @@ fn from_environment(environment: &dyn Environment) -> Result<Given, Invalid> {
         put(&mut given, &path, &environment.get(&name).unwrap_or_default(), origin)?;
     }
     Ok(given)
-}
-
-fn slip<'a>(key: &str, known: &[&'a str]) -> Option<&'a str> {
-    known.iter().copied().find(|known| strsim::damerau_levenshtein(key, known) <= 2)
 }
 
 fn put(given: &mut Given, path: &[&str], value: &str, origin: Origin) -> Result<(), Invalid> {

@@ -97,7 +97,7 @@ impl Config {
         settings.password.reveal().clone_into(&mut config.password);
         config.title.clone_from(&settings.title);
         config.public_url = settings.public_url.as_ref().map(|link| link.0.clone());
-        config.trusted_proxies.clone_from(&settings.trusted_proxies);
+        config.trusted_proxies = settings.trusted_proxies.iter().map(|network| network.0).collect();
         config.gateway_url = gateway_url;
         Ok(config)
     }

@@ -1,7 +1,6 @@
 //! Every setting, with its type and its default.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -205,7 +204,7 @@ pub(crate) struct WebSettings {
     /// The address people reach the dashboard by.
     pub(crate) public_url: Option<Link>,
     /// Proxies whose `X-Forwarded-For` is believed.
-    pub(crate) trusted_proxies: Vec<IpAddr>,
+    pub(crate) trusted_proxies: Vec<Network>,
 }
 
 impl Default for WebSettings {

@@ -180,6 +180,7 @@ fn an_unknown_key_is_refused_with_the_one_that_was_meant() {
             "web.pasword (environment variable VERBATIM_WEB__PASWORD): there is no such setting; did you mean password?",
         ),
         ("", &[("VERBATIM_DATADIR", "x")], "did you mean VERBATIM_DATA_DIR?"),
+        ("datadir = 'x'", &[], "did you mean data_dir?"),
         (
             "[log]\nzzz = 1",
             &[],

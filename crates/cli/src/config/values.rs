@@ -215,7 +215,7 @@ impl fmt::Display for Upstream {
 
 /// An address or a range of addresses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Network(pub(crate) verbatim_gateway::Network);
+pub(crate) struct Network(pub(crate) verbatim_listen::Network);
 
 impl Written for Network {
     const EXPECTED: &'static str = "an IP address or a range such as \"10.0.0.0/8\"";

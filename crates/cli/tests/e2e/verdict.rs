@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use verbatim_archive_sqlite::{ArchiveOptions, SqliteArchive};
+use verbatim_archive_sqlite::SqliteArchive;
 use verbatim_core::model::{ChunkTime, Exchange, Integrity, Leg, LegBody, Outcome};
 use verbatim_core::ports::{Archive, CaptureLog, ListRequest, SystemClock};
 use verbatim_log_sqlite::SqliteLog;
@@ -86,7 +86,7 @@ pub(crate) async fn ends_pending(data: &Path) -> usize {
 }
 
 fn open(data: &Path) -> SqliteArchive {
-    SqliteArchive::open(&data.join("archive"), Arc::new(SystemClock), &ArchiveOptions::default()).unwrap()
+    SqliteArchive::open(&data.join("archive"), Arc::new(SystemClock)).unwrap()
 }
 
 /// What the judge found.

@@ -31,6 +31,13 @@ impl Meilisearch {
         };
         Some(Self { url, key: given("VERBATIM_TEST_MEILI_KEY").unwrap_or_default() })
     }
+
+    /// Deletes an index.
+    pub(crate) async fn delete(&self, index: &str) {
+        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        let delete = client.delete(format!("{}/indexes/{index}", self.url)).bearer_auth(&self.key);
+        assert!(delete.send().await.unwrap().status().is_success());
+    }
 }
 
 /// An installation: its engines, its provider, and a directory for what its processes keep.
@@ -86,7 +93,12 @@ impl Engines {
     pub(crate) fn use_meilisearch(&mut self, meilisearch: &Meilisearch) {
         self.set("VERBATIM_MEILISEARCH__URL", &meilisearch.url);
         self.set("VERBATIM_MEILISEARCH__API_KEY", &meilisearch.key);
-        self.set("VERBATIM_MEILISEARCH__INDEX", &format!("test-{}-{}", std::process::id(), self.database));
+        self.set("VERBATIM_MEILISEARCH__INDEX", &self.index());
+    }
+
+    /// The name of its search index.
+    pub(crate) fn index(&self) -> String {
+        format!("test-{}-{}", std::process::id(), self.database)
     }
 
     /// A command line with these settings.

@@ -6,7 +6,7 @@ use crate::engines::Engines;
 use crate::support::complaint;
 
 /// Runs a role to its refusal, which is one line after the log's; a wrong configuration has exit code 64.
-fn refusal(engines: &Engines, role: &str, code: i32) -> String {
+pub(crate) fn refusal(engines: &Engines, role: &str, code: i32) -> String {
     let output = engines.output(&[role, "--log-level", "off", "--data-dir", "data"]);
     let complaint = complaint(&output);
     assert_eq!(output.status.code(), Some(code), "{role}: {complaint}");
@@ -92,6 +92,24 @@ async fn what_a_role_needs_is_asked_for_before_anything_is_opened() {
             assert!(told.contains(key) && told.contains(variable), "{role}: {told}");
             assert!(!engines.path("data").exists(), "{role} made something");
         }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_port_in_use_is_told_with_the_setting_that_names_it() {
+    let mut engines = Engines::start_migrated().await;
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    for (role, variable, setting) in [
+        ("recorder", "VERBATIM_RECORDER__LISTEN", "[recorder] listen"),
+        ("indexer", "VERBATIM_INDEXER__LISTEN", "[indexer] listen"),
+        ("web", "VERBATIM_WEB__LISTEN", "--web-addr"),
+        ("gateway", "VERBATIM_GATEWAY__LISTEN", "--gateway-addr"),
+    ] {
+        engines.set(variable, &address);
+        let told = refusal(&engines, role, 1);
+        let says = [address.as_str(), "in use", setting];
+        assert!(says.iter().all(|text| told.contains(text)), "{role}: {told}");
     }
 }
 

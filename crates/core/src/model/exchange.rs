@@ -165,6 +165,14 @@ pub struct ExchangeHeads {
     pub facts: BTreeMap<String, String>,
 }
 
+impl ExchangeHeads {
+    /// Headers of the answer; none where there was no answer.
+    pub fn response_headers(&self) -> &Headers {
+        static NONE: Headers = Headers(Vec::new());
+        self.response.as_ref().map_or(&NONE, |head| &head.headers)
+    }
+}
+
 /// Everything the archive keeps of one exchange.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ExchangeRecord {

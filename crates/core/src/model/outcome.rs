@@ -142,7 +142,7 @@ words! {
         Full = 0 "full",
         /// No bodies.
         Meta = 1 "meta",
-        /// Method, path, status and times only, so that counts stay true.
+        /// Method, path, provider, status, sizes and times only, so that counts stay true.
         Off = 2 "off",
     }
 }

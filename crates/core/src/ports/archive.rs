@@ -51,7 +51,7 @@ pub struct ListRequest {
     pub before: Option<ExchangeId>,
     /// Only ids above this one (polling for newer ones).
     pub after: Option<ExchangeId>,
-    /// So many pages' rows to pass over first; for numbered pages.
+    /// So many exchanges to pass over first; for numbered pages.
     pub skip: u64,
     /// At most so many.
     pub limit: usize,
@@ -112,8 +112,8 @@ pub struct Erased {
     pub bodies: u64,
     /// Bytes given back to the disk.
     pub bytes: u64,
-    /// The records deleted, for the search index to forget; every id below or at this one.
-    pub below: Option<ExchangeId>,
+    /// Every record up to this one, itself included, is deleted: for the search index to forget.
+    pub up_to: Option<ExchangeId>,
 }
 
 /// How the archive is doing.
@@ -202,6 +202,10 @@ pub trait Archive: Send + Sync + 'static {
         }
         Ok(records)
     }
+
+    /// The ids of all that is kept, lowest first, at most `limit`, above `after`: also of those that no list shows because
+    /// their id does not tell when they were made. To go on, ask again from the last one.
+    async fn ids(&self, after: Option<ExchangeId>, limit: usize) -> PortResult<Vec<ExchangeId>>;
 
     /// Lists exchanges.
     async fn list(&self, request: ListRequest) -> PortResult<Page>;

@@ -4,11 +4,12 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use futures_util::StreamExt;
+use serde_json::json;
 use verbatim_core::ports::{CaptureLog, Consumer, Live, LiveMessage, Liveness};
 use verbatim_log_nats::NatsLog;
 use verbatim_testkit::NatsServer;
 
-use crate::support::{append, connect, end, limit, pull, sequences, start, texts, until};
+use crate::support::{api, append, connect, end, limit, pull, sequences, start, stranger, texts, until};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_recorders_get_each_its_share_and_none_twice() {
@@ -50,6 +51,23 @@ async fn what_another_process_holds_is_unknown() {
     assert_eq!(one.health().await.unwrap().ends_pending, 0);
     one.shutdown().await;
     other.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_gateway_that_only_appends_takes_nothing_from_the_recorders() {
+    let server = NatsServer::start("").await;
+    let (gateway, recorder) = (connect(&server).await, connect(&server).await);
+    append(&gateway, (0..9).flat_map(|n| [start(&format!("{n}")), end(&format!("{n}"))]).collect()).await;
+    gateway.heartbeat("gateway-1").await.unwrap();
+    let client = stranger(&server).await;
+    for (consumer, name) in [(Consumer::Recorder, "recorder"), (Consumer::Watch, "watch")] {
+        let info = api(&client, &format!("CONSUMER.INFO.CAP.{name}"), &json!({})).await;
+        assert!(info["num_waiting"] == 0 && info["num_ack_pending"] == 0, "{info}");
+        let read = pull(&recorder, consumer, 9).await;
+        assert!(read.iter().all(|delivery| delivery.redelivered == 0));
+    }
+    gateway.shutdown().await;
+    recorder.shutdown().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -6,13 +6,13 @@ use super::*;
 use crate::{Options, open};
 
 fn writer(path: &Path) -> Writer {
-    writer_with(path, &WriterOptions { queue: 4, nice: 1, ..WriterOptions::default() })
+    writer_resting(path, REST_AFTER)
 }
 
-fn writer_with(path: &Path, options: &WriterOptions) -> Writer {
+fn writer_resting(path: &Path, rest_after: Duration) -> Writer {
     let connection = open(path, &Options::default()).unwrap();
     connection.execute_batch("CREATE TABLE IF NOT EXISTS t (x INTEGER UNIQUE CHECK (x < 1000))").unwrap();
-    Writer::start("test", connection, options).unwrap()
+    Writer::start_with("test", connection, 4, rest_after).unwrap()
 }
 
 fn insert(connection: &Connection, x: i64) -> PortResult<i64> {
@@ -139,8 +139,7 @@ async fn wait_until(condition: impl Fn() -> bool) {
 async fn while_nothing_is_written_the_write_ahead_log_goes_as_soon_as_no_reader_needs_it() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("a.db");
-    let options = WriterOptions { rest_after: Duration::from_millis(5), ..WriterOptions::default() };
-    let writer = writer_with(&path, &options);
+    let writer = writer_resting(&path, Duration::from_millis(5));
     let wal = directory.path().join("a.db-wal");
     let bytes = || wal.metadata().map_or(0, |file| file.len());
     let reader = open(&path, &Options::default().reading()).unwrap();

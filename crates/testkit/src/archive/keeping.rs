@@ -51,7 +51,7 @@ pub async fn old_bodies_go_and_records_stay(world: MakeArchiveWorld) {
     store(&*archive, records.clone()).await;
     let retention = Retention { bodies_days: 20, ..Retention::default() };
     let erased = archive.enforce(retention, now()).await.unwrap();
-    assert_eq!((erased.exchanges, erased.below), (0, None));
+    assert_eq!((erased.exchanges, erased.up_to), (0, None));
     let (mut gone, mut there) = (0, 0);
     for (age, record) in records.iter().rev().enumerate() {
         let (exchange, heads) = archive.get(record.exchange.id).await.unwrap().expect("records stay");
@@ -100,8 +100,8 @@ pub async fn old_records_go_and_do_not_come_back(world: MakeArchiveWorld) {
     assert!(left.len() >= 10 && left.len() <= 12, "{}", left.len());
     assert_eq!(left, all[40 - left.len()..]);
     assert_eq!(erased.exchanges, 40 - left.len() as u64);
-    let below = erased.below.expect("what was deleted is told");
-    assert!(all[39 - left.len()] <= below && below < left[0]);
+    let up_to = erased.up_to.expect("what was deleted is told");
+    assert!(all[39 - left.len()] <= up_to && up_to < left[0]);
     assert_eq!(archive.health().await.unwrap().exchanges, left.len() as u64);
     assert_eq!(archive.health().await.unwrap().outbox, left.len() as u64);
     assert!(archive.open_exchanges(None, 10).await.unwrap().is_empty());
@@ -131,7 +131,7 @@ pub async fn the_oldest_records_go_when_there_are_too_many(world: MakeArchiveWor
     let erased = archive.enforce(retention, now()).await.unwrap();
     let left = ids(&*archive).await;
     assert_eq!(left, records[30..].iter().map(|record| record.exchange.id).collect::<Vec<_>>());
-    assert_eq!((erased.exchanges, erased.below), (30, Some(records[29].exchange.id)));
+    assert_eq!((erased.exchanges, erased.up_to), (30, Some(records[29].exchange.id)));
     assert_eq!(archive.enforce(retention, now()).await.unwrap().exchanges, 0);
     assert!(has_body(&*archive, &records[49]).await);
     world.close().await;

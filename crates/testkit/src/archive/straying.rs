@@ -1,7 +1,7 @@
 //! Ids that do not tell when their exchange was made.
 
 use verbatim_core::model::{Outcome, Rank};
-use verbatim_core::ports::{ListRequest, StatsRequest};
+use verbatim_core::ports::{ListRequest, Retention, StatsRequest};
 
 use super::{DAY, MakeArchiveWorld, begun_at, commit, now, store, words_of};
 
@@ -61,5 +61,41 @@ pub async fn an_exchange_is_one_record_whatever_its_time_looks_like_later(world:
     let expected = [3, 1].map(|n| (fits(n, Outcome::Running).exchange.id, Outcome::Completed));
     assert_eq!(listed, expected);
     assert_eq!(archive.health().await.unwrap().exchanges, 2);
+    world.close().await;
+}
+
+/// Strays, checkpoints and all, in steps of any length; and nothing that was deleted.
+pub async fn walking_ids_meets_everything_that_is_kept_once(world: MakeArchiveWorld) {
+    let world = world();
+    let archive = world.open().await;
+    assert_eq!(archive.ids(None, 10).await.unwrap(), []);
+    let now = now();
+    let mut records: Vec<_> = (0..6).map(|n| begun_at(now.minus(DAY * n * 20), n).build()).collect();
+    records.push(begun_at(now, 10).with(|exchange| exchange.outcome = Outcome::Running).build());
+    records.push(begun_at(now.plus(DAY * 30), 11).request("future").build());
+    records.push(begun_at(now, 12).with(|exchange| exchange.began_at = now.minus(DAY * 9)).build());
+    let strays = 2;
+    store(&*archive, records.clone()).await;
+    let mut expected: Vec<_> = records.iter().map(|record| record.exchange.id).collect();
+    expected.sort_unstable();
+    let walk = async |limit| {
+        let mut met = Vec::new();
+        loop {
+            let step = archive.ids(met.last().copied(), limit).await.unwrap();
+            if step.is_empty() {
+                return met;
+            }
+            assert!(step.len() <= limit);
+            met.extend(step);
+        }
+    };
+    for limit in [1, 2, 4, 100] {
+        assert_eq!(walk(limit).await, expected, "in steps of {limit}");
+    }
+    let days = Retention { metadata_days: 30, ..Retention::default() };
+    archive.enforce(days, now).await.unwrap();
+    let kept = walk(3).await;
+    assert_eq!(kept, expected[expected.len() - kept.len()..], "the oldest are gone");
+    assert_eq!(kept.len(), 2 + 1 + strays, "those of the last 30 days, and what is not told by its id");
     world.close().await;
 }

@@ -210,7 +210,7 @@ pub(super) async fn page(
     {
         return StatusCode::NO_CONTENT.into_response();
     }
-    let loaded = match reading::load(&app, id).await {
+    let loaded = match reading::load(&app.stores, id).await {
         Ok(Some(loaded)) => loaded,
         Ok(None) => {
             // One that was minted a moment ago may have ended and not be archived yet.
@@ -230,7 +230,7 @@ pub(super) async fn page(
     };
     let tab = Tab::of(wanted.tab.as_deref());
     let (asks_for_tab, gateway_url) = (asks_for(&headers, "tab"), app.config.gateway_url.clone());
-    let made = heavy(&app, move || {
+    let made = heavy(&app.stores, move || {
         let p = pane(&gateway_url, &c, &loaded, tab);
         if in_pane {
             html(&PanePart { c, p })

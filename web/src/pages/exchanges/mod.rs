@@ -23,7 +23,7 @@ use crate::view::spot::WrongQuery;
 
 /// Rows of one page.
 const PAGE: usize = 60;
-/// Rows of one page where pages are numbered: what earlier tools had.
+/// Rows of one page where pages are numbered, as in the flat API.
 const NUMBERED: u64 = 20;
 
 #[derive(Debug, Default, Deserialize)]
@@ -185,7 +185,7 @@ async fn results(app: &App, c: &Chrome, wanted: &Wanted, q: &str, range: Range) 
         strip: None,
         now_ms: c.now.as_unix_ms(),
     };
-    let mut ask = match Ask::parse(app, q, PAGE) {
+    let mut ask = match Ask::parse(&app.stores, q, PAGE) {
         Ok(ask) => ask,
         Err(ApiError::Query { query, error }) => {
             r.wrong = Some(WrongQuery::new(&query, &error));
@@ -197,7 +197,7 @@ async fn results(app: &App, c: &Chrome, wanted: &Wanted, q: &str, range: Range) 
         }
     };
     let plain = ask.query == Asked::default();
-    ask.within(app, range);
+    ask.within(&app.stores, range);
     let cursor = wanted.cursor.as_deref().and_then(|cursor| cursor.parse::<ExchangeId>().ok());
     r.continued = cursor.is_some();
     ask.before = cursor;
@@ -210,7 +210,7 @@ async fn results(app: &App, c: &Chrome, wanted: &Wanted, q: &str, range: Range) 
     let words = !ask.query.text.is_empty();
     let filters = ask.query.filters.clone();
     let strip = async { if cursor.is_none() { Strip::of_page(app, c, &ask, q, range).await } else { None } };
-    let (found, strip) = tokio::join!(find(app, ask.clone()), strip);
+    let (found, strip) = tokio::join!(find(&app.stores, ask.clone()), strip);
     let found = match found {
         Ok(found) => found,
         Err(error) => {

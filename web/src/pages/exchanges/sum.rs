@@ -86,8 +86,10 @@ pub(crate) async fn sum(
     let c = Chrome::new(&app, &headers, &uri, "exchanges");
     let q = wanted.q.unwrap_or_default();
     let range = wanted.range.as_deref().and_then(Range::of).unwrap_or_default();
-    let Ok(mut ask) = Ask::parse(&app, &q, SUMMED) else { return StatusCode::NO_CONTENT.into_response() };
-    ask.within(&app, range);
+    let Ok(mut ask) = Ask::parse(&app.stores, &q, SUMMED) else {
+        return StatusCode::NO_CONTENT.into_response();
+    };
+    ask.within(&app.stores, range);
     let sum = match Scope::of(&ask, &q, range) {
         Scope::Everything(range) => tokio::try_join!(everything(&app, &c, range), counted(&app, ask)),
         Scope::Found => found(&app, &c, ask, range).await,
@@ -181,7 +183,7 @@ async fn span_of_all(app: &App, now: Timestamp) -> PortResult<Duration> {
 
 /// How many are listed.
 async fn counted(app: &App, ask: Ask) -> PortResult<String> {
-    let found = find(app, Ask { limit: 1, count: true, ..ask }).await?;
+    let found = find(&app.stores, Ask { limit: 1, count: true, ..ask }).await?;
     Ok(total(&found))
 }
 
@@ -192,7 +194,7 @@ async fn found(app: &App, c: &Chrome, mut ask: Ask, range: Range) -> PortResult<
     }
     ask.count = true;
     let names_a_time = ask.names_a_time();
-    let found = find(app, ask).await?;
+    let found = find(&app.stores, ask).await?;
     let ended: Vec<&Exchange> = found
         .items
         .iter()

@@ -93,21 +93,41 @@ fn request(gateway: &str, provider: &Provider, by_name: bool) -> Result<Request<
         .uri(url)
         .header(header::CONTENT_TYPE, "application/json")
         .header("x-title", "verbatim doctor");
-    if let Some(key) = &provider.api_key {
-        request = match provider.dialect {
-            _ if provider.api_key_header.is_some() => provider
-                .api_key_header
-                .iter()
-                .fold(request, |request, name| request.header(name, key.expose())),
-            ProviderDialect::Anthropic => {
-                request.header("x-api-key", key.expose()).header("anthropic-version", "2023-06-01")
-            }
-            ProviderDialect::Gemini => request.header("x-goog-api-key", key.expose()),
-            ProviderDialect::Openai | ProviderDialect::Ollama | ProviderDialect::Raw => {
-                request.header(header::AUTHORIZATION, format!("Bearer {}", key.expose()))
-            }
-        };
+    if provider.dialect == ProviderDialect::Anthropic {
+        request = request.header("anthropic-version", "2023-06-01");
+    }
+    if let Some((name, value)) = provider.credential_header() {
+        request = request.header(name, value);
     }
     let body = if body.is_null() { Bytes::new() } else { body.to_string().into() };
     Ok(request.body(Full::new(body))?)
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderName;
+    use verbatim_gateway::{BaseUrl, Secret};
+
+    use super::*;
+
+    #[test]
+    fn the_call_carries_what_the_relay_would_send() {
+        let provider = |dialect, header: Option<&'static str>| Provider {
+            api_key: Some(Secret::new("k".to_owned())),
+            api_key_header: header.map(HeaderName::from_static),
+            ..Provider::new("x", dialect, BaseUrl::parse("http://x/v1").unwrap())
+        };
+        let sent = |provider: &Provider, name: &str| {
+            let request = request("http://127.0.0.1:1", provider, true).unwrap();
+            request.headers().get(name).map(|value| value.to_str().unwrap().to_owned())
+        };
+        let openai = provider(ProviderDialect::Openai, Some("authorization"));
+        assert_eq!(sent(&openai, "authorization").as_deref(), Some("Bearer k"));
+        assert_eq!(sent(&openai, "anthropic-version"), None);
+        let anthropic = provider(ProviderDialect::Anthropic, Some("api-key"));
+        assert_eq!(sent(&anthropic, "api-key").as_deref(), Some("k"));
+        assert!(sent(&anthropic, "anthropic-version").is_some(), "whatever carries the key");
+        let keyless = Provider { api_key: None, ..anthropic };
+        assert!(sent(&keyless, "anthropic-version").is_some(), "also without a key");
+    }
 }

@@ -5,16 +5,8 @@ use std::collections::BTreeMap;
 use verbatim_core::model::ProviderDialect;
 use verbatim_gateway::builtin_providers;
 
+use super::variables::{BASE_URLS, BaseUrlVariable};
 use crate::config::{Config, ProviderSettings, Upstream};
-
-/// Variables that name a provider's base URL, and the version that programs add to it themselves.
-const VARIABLES: &[(&str, &str, &str)] = &[
-    ("OPENAI_BASE_URL", "openai", ""),
-    ("OPENAI_API_BASE", "openai", ""),
-    ("ANTHROPIC_BASE_URL", "anthropic", "/v1"),
-    ("GOOGLE_GEMINI_BASE_URL", "gemini", "/v1beta"),
-    ("OLLAMA_HOST", "ollama", ""),
-];
 
 /// A base URL that is set already.
 #[derive(Debug, PartialEq, Eq)]
@@ -27,11 +19,11 @@ pub(super) struct Named {
 /// The base URLs in the environment that lead somewhere else than to the relay at this port, one a provider.
 pub(super) fn named(environment: &BTreeMap<String, String>, relay_port: u16) -> Vec<Named> {
     let mut named: Vec<Named> = Vec::new();
-    for &(variable, provider, version) in VARIABLES {
+    for &BaseUrlVariable { name: variable, provider, added, .. } in BASE_URLS {
         let Some(value) = environment.get(variable).filter(|value| !value.trim().is_empty()) else {
             continue;
         };
-        let base_url = complete(value.trim(), version);
+        let base_url = complete(value.trim(), added);
         if leads_to_relay(&base_url, relay_port) || named.iter().any(|known| known.provider == provider) {
             continue;
         }
@@ -42,7 +34,7 @@ pub(super) fn named(environment: &BTreeMap<String, String>, relay_port: u16) -> 
 
 /// Whether a variable says where calls go, and so where the keys go that are sent with them.
 pub(super) fn is_upstream(variable: &str) -> bool {
-    VARIABLES.iter().any(|(known, _, _)| *known == variable)
+    BASE_URLS.iter().any(|known| known.name == variable)
 }
 
 /// Makes those the providers' addresses. What the configuration says counts more; so does `--upstream`.
@@ -76,11 +68,11 @@ pub(super) fn adopt(config: &mut Config, environment: &BTreeMap<String, String>)
 }
 
 /// As the program would complete it.
-fn complete(value: &str, version: &str) -> String {
+fn complete(value: &str, added: &str) -> String {
     let value = value.trim_end_matches('/');
     let scheme = if value.contains("://") { "" } else { "http://" };
-    let version = if value.ends_with(version) { "" } else { version };
-    format!("{scheme}{value}{version}")
+    let added = if value.ends_with(added) { "" } else { added };
+    format!("{scheme}{value}{added}")
 }
 
 /// Somebody who exported the relay's address before must not send the relay to itself.
@@ -92,7 +84,9 @@ fn leads_to_relay(base_url: &str, relay_port: u16) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::super::variables::leading_to;
     use super::*;
+    use crate::config::Unnamed;
 
     fn urls(variables: &[(&str, &str)]) -> Vec<(&'static str, String)> {
         let environment = variables.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
@@ -108,13 +102,32 @@ mod tests {
                 ("ANTHROPIC_BASE_URL", "https://proxy.example"),
                 ("OLLAMA_HOST", "gpu.local:11434"),
                 ("GOOGLE_GEMINI_BASE_URL", ""),
+                ("GROQ_BASE_URL", "https://proxy.example"),
+                ("MISTRAL_BASE_URL", "https://proxy.example/v1"),
             ]),
             [
                 ("openai", "https://openrouter.ai/api/v1".into()),
                 ("anthropic", "https://proxy.example/v1".into()),
                 ("ollama", "http://gpu.local:11434".to_owned()),
+                ("mistral", "https://proxy.example/v1".into()),
+                ("groq", "https://proxy.example/openai/v1".into()),
             ]
         );
+    }
+
+    #[test]
+    fn whatever_variable_leads_a_program_to_the_relay_its_former_value_stays_in_force() {
+        let directory = tempfile::tempdir().unwrap();
+        for variable in leading_to("http://127.0.0.1:8080", "app").into_keys() {
+            let mut config =
+                Config::read(directory.path(), None, Unnamed::Left, &[], &BTreeMap::new()).unwrap();
+            let value = "https://other.example/base";
+            adopt(&mut config, &BTreeMap::from([(variable.to_owned(), value.to_owned())]));
+            let [provider] = &config.settings.providers[..] else { panic!("{variable} is not adopted") };
+            assert!(provider.base_url.to_string().starts_with(value), "{variable}: {}", provider.base_url);
+            assert!(builtin_providers().iter().any(|known| known.name == provider.name), "{variable}");
+            assert!(is_upstream(variable), "{variable}");
+        }
     }
 
     #[test]

@@ -2,54 +2,56 @@
 
 use std::collections::BTreeMap;
 
-/// What of the relay's URL a program wants.
-#[derive(Debug, Clone, Copy)]
-enum Suffix {
-    /// It adds the version itself.
-    None,
-    /// The version is part of the base URL.
-    V1,
-    /// A provider of its own beside the one that the path would choose; it adds the version itself.
-    Provider(&'static str),
-    /// The same, with the version.
-    ProviderV1(&'static str),
+/// A variable that LLM programs read the base URL of a provider from.
+#[derive(Debug)]
+pub(super) struct BaseUrlVariable {
+    pub(super) name: &'static str,
+    /// Whose base URL it is.
+    pub(super) provider: &'static str,
+    /// What programs add to it themselves, before the path of a call.
+    pub(super) added: &'static str,
+    /// What stands behind the relay's URL, so that the call comes to this provider.
+    at_relay: &'static str,
 }
 
-/// Variables, and who reads them.
-const VARIABLES: &[(&str, Suffix)] = &[
+const fn variable(
+    name: &'static str,
+    provider: &'static str,
+    added: &'static str,
+    at_relay: &'static str,
+) -> BaseUrlVariable {
+    BaseUrlVariable { name, provider, added, at_relay }
+}
+
+/// All of them. Of two that name the same provider, the first that is set counts.
+pub(super) const BASE_URLS: &[BaseUrlVariable] = &[
     // openai (Python, Node), Codex up to 0.117, and most that speak its language.
-    ("OPENAI_BASE_URL", Suffix::V1),
+    variable("OPENAI_BASE_URL", "openai", "", "/v1"),
     // openai before 1.0, LangChain, LiteLLM, Aider.
-    ("OPENAI_API_BASE", Suffix::V1),
+    variable("OPENAI_API_BASE", "openai", "", "/v1"),
     // anthropic (Python, Node), Claude Code; they add /v1/messages.
-    ("ANTHROPIC_BASE_URL", Suffix::None),
+    variable("ANTHROPIC_BASE_URL", "anthropic", "/v1", ""),
     // LangChain's Anthropic.
-    ("ANTHROPIC_API_URL", Suffix::None),
+    variable("ANTHROPIC_API_URL", "anthropic", "/v1", ""),
     // google-genai (Python, Node), Gemini CLI; they add /v1beta.
-    ("GOOGLE_GEMINI_BASE_URL", Suffix::None),
+    variable("GOOGLE_GEMINI_BASE_URL", "gemini", "/v1beta", ""),
     // ollama (Python, Node, Go) and its command line; a path is kept.
-    ("OLLAMA_HOST", Suffix::None),
+    variable("OLLAMA_HOST", "ollama", "", ""),
     // LangChain's Mistral.
-    ("MISTRAL_BASE_URL", Suffix::ProviderV1("mistral")),
+    variable("MISTRAL_BASE_URL", "mistral", "", "/mistral/v1"),
     // groq (Python, Node); they add /openai/v1.
-    ("GROQ_BASE_URL", Suffix::Provider("groq")),
+    variable("GROQ_BASE_URL", "groq", "/openai/v1", "/groq"),
     // together (Python, Node).
-    ("TOGETHER_BASE_URL", Suffix::ProviderV1("together")),
+    variable("TOGETHER_BASE_URL", "together", "", "/together/v1"),
     // LiteLLM and LangChain for DeepSeek and OpenRouter.
-    ("DEEPSEEK_API_BASE", Suffix::ProviderV1("deepseek")),
-    ("OPENROUTER_API_BASE", Suffix::ProviderV1("openrouter")),
+    variable("DEEPSEEK_API_BASE", "deepseek", "", "/deepseek/v1"),
+    variable("OPENROUTER_API_BASE", "openrouter", "", "/openrouter/v1"),
 ];
 
 /// The variables that lead a program to the relay, all its calls in one session.
 pub(super) fn leading_to(gateway: &str, session: &str) -> BTreeMap<&'static str, String> {
     let base = format!("{}/~{session}", gateway.trim_end_matches('/'));
-    let value = |suffix| match suffix {
-        Suffix::None => base.clone(),
-        Suffix::V1 => format!("{base}/v1"),
-        Suffix::Provider(name) => format!("{base}/{name}"),
-        Suffix::ProviderV1(name) => format!("{base}/{name}/v1"),
-    };
-    VARIABLES.iter().map(|(name, suffix)| (*name, value(*suffix))).collect()
+    BASE_URLS.iter().map(|variable| (variable.name, format!("{base}{}", variable.at_relay))).collect()
 }
 
 /// The exceptions to a proxy, with this machine among them: a proxy elsewhere can't reach a relay here.
@@ -92,6 +94,7 @@ mod tests {
         assert_eq!(variables["OPENAI_BASE_URL"], "http://127.0.0.1:8080/~app-1/v1");
         assert_eq!(variables["ANTHROPIC_BASE_URL"], "http://127.0.0.1:8080/~app-1");
         assert_eq!(variables["GOOGLE_GEMINI_BASE_URL"], "http://127.0.0.1:8080/~app-1");
+        assert_eq!(variables["GROQ_BASE_URL"], "http://127.0.0.1:8080/~app-1/groq");
         assert_eq!(variables["DEEPSEEK_API_BASE"], "http://127.0.0.1:8080/~app-1/deepseek/v1");
     }
 

@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use async_trait::async_trait;
 use tokio::runtime::Handle;
 use tokio::task::spawn_blocking;
-use verbatim_archive_sqlite::{ArchiveOptions, SqliteArchive};
+use verbatim_archive_sqlite::SqliteArchive;
 use verbatim_core::ports::{PortResult, SystemClock};
 use verbatim_log_sqlite::SqliteLog;
 use verbatim_search_sqlite::SqliteSearch;
@@ -91,10 +91,10 @@ fn spool_config(
 }
 
 /// Opens the archive; its threads have the priority of those of the calling runtime.
-pub(super) async fn archive(directory: &DataDir) -> Result<Arc<SqliteArchive>> {
+pub(crate) async fn archive(directory: &DataDir) -> Result<Arc<SqliteArchive>> {
     let path = directory.archive();
     make_private(&path)?;
-    let open = move || SqliteArchive::open(&path, Arc::new(SystemClock), &ArchiveOptions::default());
+    let open = move || SqliteArchive::open(&path, Arc::new(SystemClock));
     Ok(Arc::new(spawn_blocking(open).await?.context("archive")?))
 }
 
@@ -102,8 +102,7 @@ pub(super) async fn archive(directory: &DataDir) -> Result<Arc<SqliteArchive>> {
 pub(super) async fn index(directory: &DataDir) -> Result<Arc<SqliteSearch>> {
     make_private(&directory.index())?;
     let path = directory.index().join("search.db");
-    let config = verbatim_search_sqlite::Config { path, writer: verbatim_sqlite::WriterOptions::default() };
-    Ok(Arc::new(spawn_blocking(move || SqliteSearch::open(config)).await?.context("search index")?))
+    Ok(Arc::new(spawn_blocking(move || SqliteSearch::open(path)).await?.context("search index")?))
 }
 
 #[cfg(test)]

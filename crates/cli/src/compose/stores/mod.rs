@@ -15,7 +15,7 @@ use crate::config::Config;
 use crate::data_dir::DataDir;
 use crate::waits::Waits;
 
-pub(crate) use embedded::spool;
+pub(crate) use embedded::{archive as embedded_archive, spool};
 pub(crate) use engines::{connect_archive, connect_log, index as index_on_engine, try_archive, try_log};
 pub(crate) use late_log::LateLog;
 
