@@ -75,7 +75,7 @@ impl Appender {
         };
         let headers = wire::headers(message.exchange);
         let room = self.room(message.payload.len(), deadline).await?;
-        self.requests.send(subject, Some(headers), message.payload, Some(room)).await
+        self.requests.send(subject, Some(headers), message.payload, Some(room), deadline).await
     }
 
     async fn room(&self, bytes: usize, deadline: Instant) -> PortResult<OwnedSemaphorePermit> {
@@ -95,6 +95,9 @@ pub(crate) async fn stored(answer: Answer, deadline: Instant) -> PortResult<Sequ
     let answer = answer.by(deadline).await?;
     let read = serde_json::from_slice::<Stored>(&answer.payload);
     match read.map_err(|error| PortError::transient("reading what the stream answered", error))? {
+        Stored { error: None, seq: 0 } => {
+            Err(PortError::transient("storing a message", "the answer names no sequence"))
+        }
         Stored { error: None, seq } => Ok(seq),
         Stored { error: Some(error), .. } if error.err_code == TOO_LARGE => {
             Err(PortError::permanent("storing a message", error))

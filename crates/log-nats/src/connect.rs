@@ -1,11 +1,13 @@
 //! Gets a connection to a server that is fit for the log.
 
+use std::error::Error;
+use std::io;
 use std::ops::RangeInclusive;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_nats::{Client, ConnectErrorKind, ConnectOptions};
+use async_nats::{Client, ConnectError, ConnectErrorKind, ConnectOptions, rustls};
 use serde::Deserialize;
 use serde_json::json;
 use tokio::task::JoinSet;
@@ -27,6 +29,8 @@ pub(crate) const OLDEST_SHOWN: &str = "2.9.0 (but not 2.9.12 to 2.9.14, which fo
 /// Messages of one subscription that wait to be looked at; the client drops what is more. Above all that can be on
 /// the way at once.
 const SUBSCRIPTION: usize = 32 * 1024;
+/// Messages that wait to be sent. Behind a server that reads nothing, what was given up waits here, too.
+const SENDING: usize = 256;
 /// A connection of which nothing is heard for three times as long is broken.
 const PING: Duration = Duration::from_secs(5);
 const ATTEMPT: Duration = Duration::from_secs(5);
@@ -91,6 +95,7 @@ pub(crate) async fn client(
     let options = ConnectOptions::new()
         .name("verbatim")
         .subscription_capacity(subscription)
+        .client_capacity(SENDING)
         .connection_timeout(ATTEMPT)
         .ping_interval(PING)
         // Subjects are made here, of tokens that are safe.
@@ -109,8 +114,8 @@ pub(crate) async fn client(
                 NatsLogError::Refused { address, why }
             }
             ConnectErrorKind::Tls => NatsLogError::Tls { address, why },
-            // What a server makes of our certificate is told once the connection stands.
-            ConnectErrorKind::Io if why.contains("fatal alert") => NatsLogError::Tls { address, why },
+            // What we make of the server's certificate, and what it makes of ours.
+            ConnectErrorKind::Io if is_of_tls(&error) => NatsLogError::Tls { address, why },
             ConnectErrorKind::ServerParse => NatsLogError::Config(why),
             ConnectErrorKind::Dns
             | ConnectErrorKind::TimedOut
@@ -118,6 +123,19 @@ pub(crate) async fn client(
             | ConnectErrorKind::MaxReconnects => NatsLogError::Unreachable { address, why },
         }
     })
+}
+
+/// Whether TLS is at the bottom of an error. An input/output error keeps what is inside it from `source`.
+fn is_of_tls(error: &ConnectError) -> bool {
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let inside = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        if error.is::<rustls::Error>() || inside.is_some_and(|inside| inside.is::<rustls::Error>()) {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
 }
 
 async fn with_credentials(

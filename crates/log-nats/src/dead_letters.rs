@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use verbatim_core::ports::{DeadLetter, PortResult, Sequence};
 
 use crate::append::stored;
+use crate::raw::Raw;
 use crate::requests::Requests;
 use crate::wire;
 
@@ -19,7 +20,7 @@ const SUBJECT: HeaderName = HeaderName::from_static("Verbatim-Subject");
 /// How long a payload was of which only the beginning is kept.
 const LENGTH: HeaderName = HeaderName::from_static("Verbatim-Payload-Length");
 /// So many letters are on the way at once.
-const AT_ONCE: usize = 64;
+const AT_ONCE: usize = 16;
 const LONGEST_REASON: usize = 1024;
 /// The headers and what belongs to them take no more.
 const HEADERS: usize = 8 * 1024;
@@ -46,17 +47,18 @@ impl Letter {
     }
 
     /// Whatever else stood on one of our subjects.
-    pub(crate) fn of_garbage(sequence: Sequence, subject: &str, reason: &str, payload: Bytes) -> Self {
-        let kind = wire::kind_of(subject).map_or("unknown", |kind| kind.as_str());
-        let mut this = Self::new(sequence, "garbage", kind, reason, payload);
-        this.headers.insert(SUBJECT, one_line(subject));
+    pub(crate) fn of_garbage(found: Raw, reason: &str) -> Self {
+        let kind = wire::kind_of(&found.subject).map_or("unknown", |kind| kind.as_str());
+        // A stream that was made anew uses sequences again.
+        let mut this = Self::new(found.sequence, &found.time, kind, reason, found.payload);
+        this.headers.insert(SUBJECT, one_line(&found.subject));
         this
     }
 
-    fn new(sequence: Sequence, exchange: &str, kind: &'static str, reason: &str, payload: Bytes) -> Self {
+    fn new(sequence: Sequence, what: &str, kind: &'static str, reason: &str, payload: Bytes) -> Self {
         let mut headers = HeaderMap::new();
         // The same letter again is the same one.
-        headers.insert(NATS_MESSAGE_ID, format!("{sequence}.{exchange}"));
+        headers.insert(NATS_MESSAGE_ID, format!("{sequence}.{what}"));
         headers.insert(SEQUENCE, sequence.to_string());
         headers.insert(REASON, one_line(reason));
         Self { kind, headers, payload }
@@ -88,7 +90,8 @@ pub(crate) async fn store(requests: &Requests, letters: Vec<Letter>, within: Dur
         for mut letter in letters.by_ref().take(AT_ONCE) {
             letter.fit(requests.client().max_payload());
             let subject = format!("dlq.{}", letter.kind);
-            answers.push(requests.send(subject, Some(letter.headers), letter.payload, None).await?);
+            let sent = requests.send(subject, Some(letter.headers), letter.payload, None, deadline);
+            answers.push(sent.await?);
         }
         for answer in answers {
             stored(answer, deadline).await?;
@@ -105,12 +108,15 @@ mod tests {
     fn hostile_reasons_and_subjects_become_headers_and_large_payloads_fit() {
         let reason = format!("bad\r\nInjected: 1\0{}", "é".repeat(2000));
         let payload = Bytes::from(vec![0; 100_000]);
-        let mut letter = Letter::of_garbage(7, "cap.end.x\u{7f}", &reason, payload);
+        let mut found = Raw::nothing(7, "2026-11-27T10:00:00Z");
+        (found.subject, found.payload) = ("cap.end.x\u{7f}".to_owned(), payload);
+        let mut letter = Letter::of_garbage(found, &reason);
         letter.fit(65_536);
         assert_eq!(letter.kind, "end");
         assert!(letter.payload.len() + HEADERS <= 65_536);
         let header = |name| letter.headers.get(name).unwrap().as_str().to_owned();
         assert!(header(REASON).starts_with("bad  Injected: 1 é") && header(REASON).len() <= LONGEST_REASON);
         assert_eq!((header(LENGTH), header(SEQUENCE)), ("100000".to_owned(), "7".to_owned()));
+        assert_eq!(header(NATS_MESSAGE_ID), "7.2026-11-27T10:00:00Z");
     }
 }

@@ -50,10 +50,8 @@ impl Hearing {
                 "a gateway's name of {length} bytes is too long for NATS"
             )));
         };
-        self.requests.check_connected()?;
         let (before, deadline) = (self.beats().heard(gateway), Instant::now() + within);
-        let sent = self.requests.client().publish(format!("{SUBJECT}.{token}"), Bytes::new()).await;
-        sent.map_err(|error| PortError::transient("sending a heartbeat", error))?;
+        self.requests.tell(format!("{SUBJECT}.{token}").into(), Bytes::new(), within).await?;
         loop {
             let heard = self.heard.notified();
             tokio::pin!(heard);

@@ -25,8 +25,10 @@ mod pull;
 mod raw;
 mod reader;
 mod requests;
+mod scan;
 mod setup;
 mod stream;
+mod upkeep;
 mod wire;
 
 pub use config::{ClientCertificate, Config, Credentials, Secret, Tls};

@@ -1,13 +1,11 @@
 //! The log, open.
 
-use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 use futures_util::try_join;
-use serde_json::{Value, json};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use verbatim_core::ports::{
@@ -25,8 +23,9 @@ use crate::hearing::Hearing;
 use crate::live::Onlookers;
 use crate::reader::Reader;
 use crate::requests::Requests;
-use crate::setup;
+use crate::scan::Scanner;
 use crate::stream::Stream;
+use crate::upkeep::{self, Dependants};
 
 /// A capture log on NATS JetStream, shared with every other process that is connected to it.
 ///
@@ -37,6 +36,7 @@ pub struct NatsLog {
     requests: Requests,
     appender: Appender,
     stream: Stream,
+    scanner: Scanner,
     recorder: Arc<Reader>,
     watch: Arc<Reader>,
     hearing: Arc<Hearing>,
@@ -69,6 +69,7 @@ impl NatsLog {
             let (reader, deliveries) = opened.map_err(opening)?;
             let reader = Arc::new(reader);
             readers.spawn(Arc::clone(&reader).receive(deliveries, set_aside.clone()));
+            helpers.spawn(Arc::clone(&reader).suspect(set_aside.clone()));
             Ok(reader)
         };
         let (recorder, watch) = (reader(Consumer::Recorder).await?, reader(Consumer::Watch).await?);
@@ -76,17 +77,20 @@ impl NatsLog {
         let (hearing, onlookers) = (Arc::new(hearing), Onlookers::new());
         let listening = Arc::clone(&hearing);
         helpers.spawn(async move { listening.listen(signs).await });
+        // Nothing is missed from now on.
+        requests.round_trip(config.answer_within).await.map_err(opening)?;
         readers.spawn(Arc::clone(&onlookers).run(config.clone(), closing.clone()));
         let dependants = Dependants {
-            config: config.clone(),
             requests: requests.clone(),
             readers: [Arc::clone(&recorder), Arc::clone(&watch)],
             hearing: Arc::clone(&hearing),
         };
         helpers.spawn(dependants.follow(events.changes()));
+        helpers.spawn(upkeep::keep(requests.clone(), config.clone()));
         Ok(Self {
             appender: Appender::new(requests.clone(), config.answer_within),
             stream: Stream::new(requests.clone(), config.answer_within),
+            scanner: Scanner::new(requests.clone(), config.answer_within),
             config,
             requests,
             recorder,
@@ -115,13 +119,10 @@ impl NatsLog {
             }
         }
         let helpers = std::mem::take(&mut *lock(&self.helpers));
-        if !helpers.is_empty() {
-            // The server answers in order: it has read all that was sent before.
-            let asked = self.requests.api::<Value>("INFO", &json!({}), self.config.answer_within).await;
-            if let Err(failure) = asked {
-                let error = failure.transient("closing");
-                tracing::warn!(%error, "what was taken from the log and not archived comes again only after a while");
-            }
+        if !helpers.is_empty()
+            && let Err(error) = self.requests.round_trip(self.config.answer_within).await
+        {
+            tracing::warn!(%error, "what was taken from the log and not archived comes again only after a while");
         }
         drop(helpers);
     }
@@ -143,37 +144,6 @@ impl NatsLog {
 
 fn lock(tasks: &Mutex<JoinSet<()>>) -> MutexGuard<'_, JoinSet<()>> {
     tasks.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// What has to know when the connection is another one.
-struct Dependants {
-    config: Config,
-    requests: Requests,
-    readers: [Arc<Reader>; 2],
-    hearing: Arc<Hearing>,
-}
-
-impl Dependants {
-    async fn follow(self, mut changes: watch::Receiver<u64>) {
-        let connects = || self.requests.client().statistics().connects.load(Relaxed);
-        let mut known = connects();
-        while changes.changed().await.is_ok() {
-            let (now, connected) = (connects(), self.requests.is_connected());
-            if now == known && connected {
-                continue;
-            }
-            self.requests.connection_changed();
-            self.hearing.cut_off();
-            self.readers.iter().for_each(|reader| reader.connection_changed());
-            if now > known && connected {
-                known = now;
-                // It may be another server, or one that lost its storage.
-                if let Err(error) = setup::ensure(&self.requests, &self.config).await {
-                    tracing::error!(%error, "the capture log is not as it should be");
-                }
-            }
-        }
-    }
 }
 
 #[async_trait]
@@ -212,7 +182,7 @@ impl CaptureLog for NatsLog {
         bytes: usize,
     ) -> PortResult<Vec<(Sequence, Message)>> {
         self.check_open()?;
-        self.stream.scan(gateway, from, to, limit, bytes).await
+        self.scanner.scan(gateway, from, to, limit, bytes).await
     }
 
     async fn floors(&self) -> PortResult<Floors> {

@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use async_nats::{HeaderName, StatusCode};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
@@ -22,6 +23,8 @@ pub(crate) struct Raw {
     #[serde(rename = "seq")]
     pub(crate) sequence: Sequence,
     pub(crate) subject: String,
+    /// When it was stored.
+    pub(crate) time: String,
     #[serde(rename = "hdrs", default, deserialize_with = "decode")]
     headers: Bytes,
     #[serde(rename = "data", default, deserialize_with = "decode")]
@@ -54,6 +57,25 @@ impl Raw {
         wire::message(&self.subject, self.header(wire::EXCHANGE.as_ref())?, payload)
     }
 
+    /// Whether the client library can read its headers; where it can't, it takes the connection for broken.
+    pub(crate) fn is_readable(&self) -> bool {
+        let Ok(text) = std::str::from_utf8(&self.headers) else { return false };
+        let mut lines = text.lines();
+        let is_header = |line: &str| {
+            let name = line.split_once(':').map(|(name, _)| name);
+            let is_continued = line.starts_with(char::is_whitespace);
+            line.is_empty() || is_continued || name.is_some_and(|name| name.parse::<HeaderName>().is_ok())
+        };
+        match lines.next().map(|line| line.strip_prefix("NATS/1.0").map(str::trim)) {
+            None => true,
+            Some(Some(status)) => {
+                let code = status.split(' ').next().unwrap_or_default();
+                (code.is_empty() || code.parse::<StatusCode>().is_ok()) && lines.all(is_header)
+            }
+            Some(None) => false,
+        }
+    }
+
     fn header(&self, name: &str) -> Result<Option<&str>, String> {
         let text = std::str::from_utf8(&self.headers).map_err(|_| "its headers are no text".to_owned())?;
         let lines = text.split("\r\n").skip(1).filter(|line| !line.is_empty());
@@ -65,6 +87,15 @@ impl Raw {
             }
         }
         Ok(found)
+    }
+}
+
+#[cfg(test)]
+impl Raw {
+    /// A message without subject, headers and payload.
+    pub(crate) fn nothing(sequence: Sequence, time: &str) -> Self {
+        let (headers, payload) = (Bytes::new(), Bytes::new());
+        Self { sequence, subject: String::new(), time: time.to_owned(), headers, payload }
     }
 }
 
@@ -92,6 +123,18 @@ mod tests {
             [&b""[..], b"NATS/1.0\r\n\r\n", b"NATS/1.0\r\nno header\r\n\r\n", b"NATS/1.0\r\nA: \xff\r\n\r\n"]
         {
             assert!(raw(garbage).message().is_err(), "{garbage:?}");
+        }
+        for (headers, is_readable) in [
+            (&b""[..], true),
+            (b"NATS/1.0\r\n\r\n", true),
+            (b"NATS/1.0 503 gone\r\nA: 1\r\n more\r\n\r\n", true),
+            (b"HTTP/1.1\r\n\r\n", false),
+            (b"NATS/1.0 x\r\n\r\n", false),
+            (b"NATS/1.0\r\nno header\r\n\r\n", false),
+            (b"NATS/1.0\r\nbad name: 1\r\n\r\n", false),
+            (b"NATS/1.0\r\nA: \xff\r\n\r\n", false),
+        ] {
+            assert_eq!(raw(headers).is_readable(), is_readable, "{headers:?}");
         }
     }
 }

@@ -1,43 +1,34 @@
 //! One process's end of a durable consumer that it shares with others.
 
+mod answering;
+
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use async_nats::{Subject, Subscriber};
+use async_nats::Subscriber;
 use bytes::Bytes;
-use futures_util::{StreamExt, try_join};
+use futures_util::StreamExt;
 use tokio::sync::{Notify, Semaphore, mpsc};
-use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
-use verbatim_core::ports::{Consumer, Delivery, PortError, PortResult, PullLimit, Sequence};
+use verbatim_core::ports::{Consumer, Delivery, PortError, PortResult, PullLimit};
 
 use crate::ack_subject;
 use crate::config::Config;
 use crate::deliveries::{Arrived, Deliveries};
-use crate::garbage::Garbage;
-use crate::pull::{Asked, Pulls, Question};
+use crate::garbage::{self, Garbage};
+use crate::pull::{Over, Pulls, Question, Wanted};
 use crate::requests::Requests;
-use crate::setup::{CAPTURE, RECORDER, RECORDER_PENDING, WATCH, WATCH_PENDING};
+use crate::setup::{CAPTURE, ENDS, RECORDER, RECORDER_PENDING, STARTS, WATCH, WATCH_PENDING};
 use crate::wire;
 
 /// Subject and headers of a message take no more than that beside its payload.
 const ENVELOPE: usize = 16 * 1024;
 /// So many acknowledgements are on the way at once.
 const ACKNOWLEDGING: usize = 4096;
+/// Until the connection stands again.
+const RETRY: Duration = Duration::from_millis(200);
 const FAR: Duration = Duration::from_secs(30 * 365 * 24 * 3600);
-
-/// Where a reader's messages come.
-pub(crate) struct Deliverers {
-    all: Subscriber,
-    one: Subscriber,
-}
-
-fn inbox_subject(inbox: &str, asked: Asked, number: &dyn std::fmt::Display) -> String {
-    match asked {
-        Asked::All => format!("{inbox}.all.{number}"),
-        Asked::One => format!("{inbox}.one.{number}"),
-    }
-}
 
 /// A reader of ends or of starts.
 pub(crate) struct Reader {
@@ -47,6 +38,8 @@ pub(crate) struct Reader {
     inbox: String,
     state: Mutex<State>,
     changed: Notify,
+    /// The connection broke while something was to come: what came may be what broke it.
+    suspicious: Notify,
     /// One at a time asks the server.
     turn: tokio::sync::Mutex<()>,
     acknowledging: Arc<Semaphore>,
@@ -60,6 +53,14 @@ struct State {
     failed: Option<String>,
 }
 
+/// What whoever wants deliveries does next.
+enum Look {
+    Failed(String),
+    Here(Vec<Delivery>),
+    Ask(Question),
+    Wait(Instant),
+}
+
 impl Reader {
     /// A reader, and where its messages come; they are taken in while [`Reader::receive`] runs.
     pub(crate) async fn new(
@@ -67,15 +68,11 @@ impl Reader {
         config: &Config,
         requests: Requests,
         closing: CancellationToken,
-    ) -> PortResult<(Self, Deliverers)> {
+    ) -> PortResult<(Self, Subscriber)> {
         let client = requests.client();
         let inbox = client.new_inbox();
-        // A message comes under its own subject: what it was asked for can only be told by the subscription.
-        let subscribed = try_join!(
-            client.subscribe(inbox_subject(&inbox, Asked::All, &"*")),
-            client.subscribe(inbox_subject(&inbox, Asked::One, &"*"))
-        );
-        let (all, one) =
+        let subscribed = client.subscribe(format!("{inbox}.*")).await;
+        let deliveries =
             subscribed.map_err(|error| PortError::transient("subscribing to deliveries", error))?;
         let most = match consumer {
             Consumer::Recorder => RECORDER_PENDING,
@@ -93,11 +90,20 @@ impl Reader {
             inbox,
             state: Mutex::new(state),
             changed: Notify::new(),
+            suspicious: Notify::new(),
             turn: tokio::sync::Mutex::default(),
             acknowledging: Arc::new(Semaphore::new(ACKNOWLEDGING)),
             closing,
         };
-        Ok((reader, Deliverers { all, one }))
+        Ok((reader, deliveries))
+    }
+
+    /// What the consumer reads.
+    fn filter(&self) -> &'static str {
+        match self.consumer {
+            Consumer::Recorder => ENDS,
+            Consumer::Watch => STARTS,
+        }
     }
 
     /// The consumer's name on the server.
@@ -109,64 +115,92 @@ impl Reader {
     }
 
     /// Takes in what comes, until the log is closed; then what is on the way is given back where that can be.
-    pub(crate) async fn receive(self: Arc<Self>, deliverers: Deliverers, garbage: mpsc::Sender<Garbage>) {
-        let Deliverers { mut all, mut one } = deliverers;
-        loop {
-            let (asked, message) = tokio::select! {
-                message = all.next() => (Asked::All, message),
-                message = one.next() => (Asked::One, message),
-                () = self.closing.cancelled() => break,
-            };
+    pub(crate) async fn receive(self: Arc<Self>, mut deliveries: Subscriber, garbage: mpsc::Sender<Garbage>) {
+        while let Some(message) = self.closing.run_until_cancelled(deliveries.next()).await {
             let Some(message) = message else { return };
-            self.arrived(asked, message, &garbage);
+            self.arrived(message, &garbage);
         }
-        for (asked, mut messages) in [(Asked::All, all), (Asked::One, one)] {
-            // The server stops delivering; what it sent before that still comes.
-            if messages.drain().await.is_ok() {
-                while let Some(message) = messages.next().await {
-                    self.arrived(asked, message, &garbage);
+        // Without a connection nothing comes, and nobody can be told.
+        if self.requests.is_connected() {
+            let rest = async {
+                // The server stops delivering; what it sent before that still comes.
+                if deliveries.drain().await.is_ok() {
+                    while let Some(message) = deliveries.next().await {
+                        self.arrived(message, &garbage);
+                    }
                 }
-            }
+            };
+            // A server that says nothing any more gets its deliveries back by itself, after a while.
+            let _ = timeout(self.answer_within, rest).await;
         }
         let held = self.state().deliveries.leave();
         self.changed.notify_waiters();
-        if self.consumer == Consumer::Recorder {
+        if self.consumer == Consumer::Recorder && self.requests.is_connected() {
             for reply in held {
-                let _ = self.requests.client().publish(reply, Bytes::from_static(b"-NAK")).await;
+                let told = self.requests.tell(reply, Bytes::from_static(b"-NAK"), self.answer_within).await;
+                if told.is_err() {
+                    break;
+                }
             }
         }
     }
 
-    fn arrived(&self, asked: Asked, message: async_nats::Message, garbage: &mpsc::Sender<Garbage>) {
+    fn arrived(&self, message: async_nats::Message, garbage: &mpsc::Sender<Garbage>) {
         let now = Instant::now();
+        let delivered = message.reply.as_ref().and_then(|reply| ack_subject::read(reply));
         let mut state = self.state();
-        if let Some(status) = message.status {
-            let why = message.description.unwrap_or_default();
-            let number = message.subject.rsplit_once('.').and_then(|(_, number)| number.parse().ok());
-            state.pulls.over(asked, number.unwrap_or_default(), why.contains("MaxBytes"));
-            // 404: nothing there; 408: nothing more, or not in time; 409: too much for the request, or worse.
-            let is_usual = matches!(status.as_u16(), 404 | 408) || why.contains("MaxBytes");
-            if !is_usual {
-                state.failed = Some(format!("{} {why}", status.as_u16()));
-            }
-        } else if let Some((reply, delivered)) =
-            message.reply.clone().and_then(|reply| Some((reply.clone(), ack_subject::read(&reply)?)))
-        {
-            state.pulls.came(asked, now);
-            let sequence = delivered.sequence;
-            match wire::received(&message) {
-                Ok(message) => {
-                    let redelivered = delivered.times.saturating_sub(1);
-                    state.deliveries.arrived(Arrived { sequence, message, redelivered, reply }, now);
-                }
-                // Where too many wait to be set aside, it comes again.
-                Err(reason) => {
-                    drop(garbage.try_send(Garbage { sequence, reply: reply.into_string(), reason }));
+        match (delivered, message.status) {
+            // Whoever published it may have given it a status.
+            (Some(delivered), _) => {
+                state.pulls.came(now);
+                let (sequence, reply) =
+                    (delivered.sequence, message.reply.clone().unwrap_or_else(|| "".into()));
+                match wire::received(&message) {
+                    Ok(message) => {
+                        let redelivered = delivered.times.saturating_sub(1);
+                        state.deliveries.arrived(Arrived { sequence, message, redelivered, reply }, now);
+                    }
+                    // Where too many wait to be set aside, it comes again.
+                    Err(reason) => {
+                        drop(garbage.try_send(Garbage { sequence, reply: reply.into_string(), reason }));
+                    }
                 }
             }
+            (None, Some(status)) => {
+                let why = message.description.unwrap_or_default();
+                let number = message.subject.rsplit_once('.').and_then(|(_, number)| number.parse().ok());
+                // 404: nothing there; 408: nothing more in time; 409: too much for the request, or worse.
+                let over = match status.as_u16() {
+                    _ if why.contains("MaxBytes") => Over::TooLarge,
+                    408 if why.contains("Requests Pending") => Over::Crowded,
+                    404 | 408 => Over::Done,
+                    code => {
+                        self.requests.doubt();
+                        state.failed = Some(format!("{code} {why}"));
+                        Over::Done
+                    }
+                };
+                state.pulls.over(number.unwrap_or_default(), over);
+            }
+            (None, None) => {}
         }
         drop(state);
         self.changed.notify_waiters();
+    }
+
+    /// Looks for garbage that the client library can't even read, whenever a connection broke: it would break each one
+    /// that it is delivered over.
+    pub(crate) async fn suspect(self: Arc<Self>, garbage: mpsc::Sender<Garbage>) {
+        loop {
+            self.suspicious.notified().await;
+            while let Err(error) =
+                garbage::inspect(&self.requests, self.name(), self.filter(), &garbage, self.answer_within)
+                    .await
+            {
+                tracing::debug!(%error, "what is being delivered can't be looked at yet");
+                sleep(RETRY).await;
+            }
+        }
     }
 
     /// Answers to what was asked over an earlier connection don't come any more.
@@ -174,6 +208,7 @@ impl Reader {
         let mut state = self.state();
         if state.pulls.lost() {
             state.failed = Some("the connection broke".to_owned());
+            self.suspicious.notify_one();
         }
         drop(state);
         self.changed.notify_waiters();
@@ -184,149 +219,56 @@ impl Reader {
         let give_up = Instant::now() + limit.wait.min(FAR);
         let limit = PullLimit { messages: limit.messages.max(1), ..limit };
         let Ok(_turn) = timeout_at(give_up, self.turn.lock()).await else { return Ok(Vec::new()) };
-        loop {
-            self.gather(limit).await?;
-            let now = Instant::now();
-            let taken = self.state().deliveries.take(limit, now);
-            if !taken.is_empty() || now >= give_up {
-                return Ok(taken);
-            }
-            self.wait_for_one(give_up).await?;
-        }
-    }
-
-    /// Gets what is there now, up to the limit.
-    async fn gather(&self, limit: PullLimit) -> PortResult<()> {
         let mut asked = false;
         loop {
             let changed = self.changed.notified();
             tokio::pin!(changed);
             changed.as_mut().enable();
             self.check_open()?;
-            let now = Instant::now();
-            let (until, question) = {
-                let mut state = self.state();
-                state.check_failed()?;
-                let here = state.deliveries.ready(now);
-                match state.pulls.gathering(now) {
-                    Some(until) => (until, None),
-                    None if asked || here >= limit.messages => return Ok(()),
-                    None => {
-                        let largest = self.requests.client().max_payload() + ENVELOPE;
-                        let wanted = limit.messages - here;
-                        (now, Some(state.pulls.ask_all(wanted, limit.bytes, largest, now)))
-                    }
+            match self.look(limit, give_up, asked) {
+                Look::Failed(why) => return Err(PortError::transient("asking for the next messages", why)),
+                Look::Here(taken) => return Ok(taken),
+                Look::Ask(question) => {
+                    self.ask(question).await?;
+                    asked = true;
                 }
-            };
-            if let Some(question) = question {
-                self.ask(question).await?;
-                asked = true;
-                continue;
+                Look::Wait(until) => tokio::select! { () = changed => {}, () = sleep_until(until) => {} },
             }
-            tokio::select! { () = changed => {}, () = sleep_until(until) => {} }
         }
     }
 
-    /// Waits until something is there, or it is time to give up.
-    async fn wait_for_one(&self, give_up: Instant) -> PortResult<()> {
-        loop {
-            let changed = self.changed.notified();
-            tokio::pin!(changed);
-            changed.as_mut().enable();
-            self.check_open()?;
-            let now = Instant::now();
-            let (until, question) = {
-                let mut state = self.state();
-                state.check_failed()?;
-                if state.deliveries.ready(now) > 0 || now >= give_up {
-                    return Ok(());
-                }
-                match state.pulls.waiting(now) {
-                    Some(until) => (until.min(give_up), None),
-                    None => (now, Some(state.pulls.ask_one(give_up - now, now))),
-                }
-            };
-            if let Some(question) = question {
-                self.ask(question).await?;
-                continue;
+    /// What is to be done for whoever wants deliveries, and `asked` the server for them or not yet.
+    fn look(&self, limit: PullLimit, give_up: Instant, asked: bool) -> Look {
+        let now = Instant::now();
+        let mut state = self.state();
+        if let Some(why) = state.failed.take() {
+            return Look::Failed(why);
+        }
+        let here = state.deliveries.ready(now);
+        let expected = state.pulls.expected(here > 0, now);
+        if state.pulls.take_silent() {
+            // A server whose consumer got lost does not say so.
+            self.requests.doubt();
+        }
+        match expected {
+            // Whoever asked hears how that ends, and gives up then.
+            Some(until) if here < limit.messages && now < until && (asked || now < give_up) => {
+                Look::Wait(if asked { until } else { until.min(give_up) })
             }
-            tokio::select! { () = changed => {}, () = sleep_until(until) => {} }
+            None if here < limit.messages && (!asked || (here == 0 && now < give_up)) => {
+                let wanted = Wanted { messages: limit.messages - here, bytes: limit.bytes, until: give_up };
+                let largest = self.requests.client().max_payload() + ENVELOPE;
+                Look::Ask(state.pulls.ask(wanted, largest, now))
+            }
+            Some(_) | None => Look::Here(state.deliveries.take(limit, now)),
         }
     }
 
     async fn ask(&self, question: Question) -> PortResult<()> {
         let subject = format!("$JS.API.CONSUMER.MSG.NEXT.{CAPTURE}.{}", self.name());
-        let reply = inbox_subject(&self.inbox, question.asked, &question.number);
+        let reply = format!("{}.{}", self.inbox, question.number);
         let body = Bytes::from(question.body.to_string());
-        let sent = self.requests.client().publish_with_reply(subject, reply, body).await;
-        sent.map_err(|error| PortError::transient("asking for the next messages", error))
-    }
-
-    /// Acknowledges, and returns once the server has taken note.
-    pub(crate) async fn acknowledge(&self, sequences: &[Sequence]) -> PortResult<()> {
-        let replies = self.state().deliveries.replies(sequences);
-        self.acknowledge_at(replies).await
-    }
-
-    async fn acknowledge_at(&self, replies: Vec<(Sequence, Subject)>) -> PortResult<()> {
-        let deadline = Instant::now() + self.answer_within;
-        let mut answers = Vec::with_capacity(replies.len());
-        for (sequence, reply) in replies {
-            let room = timeout_at(deadline, Arc::clone(&self.acknowledging).acquire_owned()).await;
-            let Ok(Ok(room)) = room else { return Err(self.late()) };
-            let answer =
-                self.requests.send(reply.into_string(), None, Bytes::from_static(b"+ACK"), Some(room));
-            answers.push((sequence, answer.await?));
-        }
-        let mut result = Ok(());
-        for (sequence, answer) in answers {
-            match answer.by(deadline).await {
-                Ok(_) => self.state().deliveries.done(sequence),
-                Err(error) => result = Err(error),
-            }
-        }
-        result
-    }
-
-    /// Restarts the wait of deliveries in hand.
-    pub(crate) async fn progress(&self, sequences: &[Sequence]) -> PortResult<()> {
-        self.tell(sequences, b"+WPI").await?;
-        self.state().deliveries.restart(sequences, Instant::now());
-        Ok(())
-    }
-
-    /// Ends go back to the server, for whichever recorder asks first. Starts stay with this process and are the first
-    /// that its watch takes: the server (2.9) can't cope with very many that are due again.
-    pub(crate) async fn hand_back(&self, sequences: &[Sequence]) -> PortResult<()> {
-        match self.consumer {
-            Consumer::Recorder => {
-                self.tell(sequences, b"-NAK").await?;
-                let mut state = self.state();
-                sequences.iter().for_each(|sequence| state.deliveries.done(*sequence));
-            }
-            Consumer::Watch => {
-                self.tell(sequences, b"+WPI").await?;
-                self.state().deliveries.put_back(sequences, Instant::now());
-                self.changed.notify_waiters();
-            }
-        }
-        Ok(())
-    }
-
-    async fn tell(&self, sequences: &[Sequence], what: &'static [u8]) -> PortResult<()> {
-        self.requests.check_connected()?;
-        let replies = self.state().deliveries.replies(sequences);
-        for (_, reply) in replies {
-            let told = self.requests.client().publish(reply, Bytes::from_static(what)).await;
-            told.map_err(|error| PortError::transient("telling NATS of deliveries", error))?;
-        }
-        Ok(())
-    }
-
-    /// What is below is gone from the log. A server (2.9) may still wait for its acknowledgement.
-    pub(crate) async fn purged(&self, floor: Sequence) -> PortResult<()> {
-        let gone = self.state().deliveries.purge(floor);
-        self.acknowledge_at(gone).await
+        self.requests.ask(subject, reply, body, self.answer_within).await
     }
 
     fn check_open(&self) -> PortResult<()> {
@@ -336,20 +278,7 @@ impl Reader {
         self.requests.check_connected()
     }
 
-    fn late(&self) -> PortError {
-        PortError::Transient(format!("NATS at {} did not acknowledge in time", self.requests.shown()))
-    }
-
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl State {
-    fn check_failed(&mut self) -> PortResult<()> {
-        match self.failed.take() {
-            Some(why) => Err(PortError::transient("asking for the next messages", why)),
-            None => Ok(()),
-        }
     }
 }

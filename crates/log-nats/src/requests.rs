@@ -7,15 +7,16 @@ use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use async_nats::client::PublishErrorKind;
+use async_nats::client::{PublishError, PublishErrorKind};
 use async_nats::connection::State;
-use async_nats::{Client, HeaderMap, Message, StatusCode, Subscriber};
+use async_nats::header::NATS_SEQUENCE;
+use async_nats::{Client, HeaderMap, Message, StatusCode, Subject, Subscriber};
 use bytes::Bytes;
 use futures_util::StreamExt;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use serde_json::{Value, json};
+use tokio::sync::{Notify, OwnedSemaphorePermit, oneshot};
 use tokio::time::{Duration, Instant, timeout_at};
 use verbatim_core::ports::{PortError, PortResult};
 
@@ -84,6 +85,8 @@ struct Inner {
     inbox: String,
     next: AtomicU64,
     waiting: Mutex<HashMap<u64, Waiting>>,
+    /// Streams and consumers may not be there.
+    doubt: Notify,
 }
 
 impl Inner {
@@ -118,6 +121,7 @@ impl Requests {
             inbox,
             next: AtomicU64::new(0),
             waiting: Mutex::default(),
+            doubt: Notify::new(),
         };
         Ok((Self { inner: Arc::new(inner) }, answers))
     }
@@ -126,6 +130,9 @@ impl Requests {
     pub(crate) async fn deliver(self, mut answers: Subscriber) {
         while let Some(message) = answers.next().await {
             let key = message.subject.rsplit_once('.').and_then(|(_, key)| key.parse().ok());
+            if answers_nobody(&message) {
+                self.doubt();
+            }
             let waiting = key.and_then(|key: u64| self.inner.waiting().remove(&key));
             if let Some(waiting) = waiting {
                 // Whoever does not wait any more does not need it.
@@ -139,6 +146,16 @@ impl Requests {
         let current = self.connection();
         let connected = self.is_connected();
         self.inner.waiting().retain(|_, waiting| connected && waiting.connection == current);
+    }
+
+    /// Has it looked at whether streams and consumers are there.
+    pub(crate) fn doubt(&self) {
+        self.inner.doubt.notify_one();
+    }
+
+    /// Until there is reason to look whether streams and consumers are there.
+    pub(crate) async fn doubted(&self) {
+        self.inner.doubt.notified().await;
     }
 
     pub(crate) fn client(&self) -> &Client {
@@ -162,17 +179,20 @@ impl Requests {
         }
     }
 
-    fn connection(&self) -> u64 {
+    /// Which connection it is, counted from the first.
+    pub(crate) fn connection(&self) -> u64 {
         self.inner.client.statistics().connects.load(Relaxed)
     }
 
-    /// Sends a request. `room` is kept until the answer is here.
+    /// Sends a request. `room` is kept until the answer is here. A server that reads nothing holds it up, until the
+    /// deadline at most.
     pub(crate) async fn send(
         &self,
         subject: String,
         headers: Option<HeaderMap>,
         payload: Bytes,
         room: Option<OwnedSemaphorePermit>,
+        deadline: Instant,
     ) -> PortResult<Answer> {
         self.check_connected()?;
         let key = self.inner.next.fetch_add(1, Relaxed);
@@ -180,20 +200,56 @@ impl Requests {
         let waiting = Waiting { answer: sender, connection: self.connection(), _room: room };
         self.inner.waiting().insert(key, waiting);
         let answer = Answer { key, receiver, inner: Arc::clone(&self.inner) };
-        let reply = format!("{}.{key}", self.inner.inbox);
-        let sent = match headers {
-            Some(headers) => {
-                self.inner.client.publish_with_reply_and_headers(subject, reply, headers, payload).await
+        let (client, reply) = (&self.inner.client, format!("{}.{key}", self.inner.inbox));
+        let sending = async {
+            match headers {
+                Some(headers) => {
+                    client.publish_with_reply_and_headers(subject, reply, headers, payload).await
+                }
+                None => client.publish_with_reply(subject, reply, payload).await,
             }
-            None => self.inner.client.publish_with_reply(subject, reply, payload).await,
         };
-        sent.map_err(|error| match error.kind() {
-            PublishErrorKind::MaxPayloadExceeded => PortError::permanent("sending to NATS", error),
-            PublishErrorKind::InvalidSubject | PublishErrorKind::Send => {
-                PortError::transient("sending to NATS", error)
+        self.sent(sending, deadline).await.map(|()| answer)
+    }
+
+    /// Sends what has no answer.
+    pub(crate) async fn tell(&self, subject: Subject, payload: Bytes, within: Duration) -> PortResult<()> {
+        self.check_connected()?;
+        self.sent(self.inner.client.publish(subject, payload), Instant::now() + within).await
+    }
+
+    /// Sends what is answered elsewhere.
+    pub(crate) async fn ask(
+        &self,
+        subject: String,
+        reply: String,
+        payload: Bytes,
+        within: Duration,
+    ) -> PortResult<()> {
+        self.check_connected()?;
+        let sending = self.inner.client.publish_with_reply(subject, reply, payload);
+        self.sent(sending, Instant::now() + within).await
+    }
+
+    async fn sent(
+        &self,
+        sending: impl Future<Output = Result<(), PublishError>>,
+        deadline: Instant,
+    ) -> PortResult<()> {
+        match timeout_at(deadline, sending).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) if error.kind() == PublishErrorKind::MaxPayloadExceeded => {
+                Err(PortError::permanent("sending to NATS", error))
             }
-        })?;
-        Ok(answer)
+            Ok(Err(error)) => Err(PortError::transient("sending to NATS", error)),
+            Err(_) => Err(PortError::Transient(format!("NATS at {} takes nothing now", self.inner.shown))),
+        }
+    }
+
+    /// Returns once the server has read all that was sent before: it answers in order.
+    pub(crate) async fn round_trip(&self, within: Duration) -> PortResult<()> {
+        let asked = self.api::<Value>("INFO", &json!({}), within).await;
+        asked.map(drop).map_err(|failure| failure.transient("asking NATS for an answer"))
     }
 
     /// Asks JetStream's API.
@@ -206,7 +262,7 @@ impl Requests {
         let deadline = Instant::now() + within;
         let question = Bytes::from(question.to_string());
         let answer = async {
-            let answer = self.send(format!("$JS.API.{name}"), None, question, None).await?;
+            let answer = self.send(format!("$JS.API.{name}"), None, question, None, deadline).await?;
             answer.by(deadline).await
         };
         let answer = answer.await.map_err(ApiFailure::Port)?;
@@ -226,9 +282,9 @@ impl Answer {
     pub(crate) async fn by(mut self, deadline: Instant) -> PortResult<Message> {
         let shown = &self.inner.shown;
         match timeout_at(deadline, &mut self.receiver).await {
-            Ok(Ok(message)) if message.status == Some(StatusCode::NO_RESPONDERS) => Err(
-                PortError::Transient(format!("nobody answers at NATS at {shown}: JetStream is not ready")),
-            ),
+            Ok(Ok(message)) if answers_nobody(&message) => Err(PortError::Transient(format!(
+                "nobody answers at NATS at {shown}: JetStream is not ready"
+            ))),
             Ok(Ok(message)) => Ok(message),
             Ok(Err(_)) => Err(PortError::Transient(format!(
                 "the connection to NATS at {shown} broke before the answer"
@@ -236,6 +292,13 @@ impl Answer {
             Err(_) => Err(PortError::Transient(format!("NATS at {shown} did not answer in time"))),
         }
     }
+}
+
+/// Whether the server says that nobody takes such requests. Whoever published a message that is read may have given it
+/// that status, too.
+fn answers_nobody(answer: &Message) -> bool {
+    let is_stored = answer.headers.as_ref().is_some_and(|headers| headers.get(NATS_SEQUENCE).is_some());
+    answer.status == Some(StatusCode::NO_RESPONDERS) && !is_stored
 }
 
 impl Drop for Answer {

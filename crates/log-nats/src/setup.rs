@@ -2,6 +2,8 @@
 //!
 //! Several processes may do this at once: to make what is there with the same settings is no error.
 
+mod position;
+
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -19,6 +21,11 @@ pub(crate) const DEAD_LETTERS: &str = "DLQ";
 pub(crate) const RECORDER: &str = "recorder";
 /// The durable consumer of starts.
 pub(crate) const WATCH: &str = "watch";
+
+/// What the consumer of ends reads.
+pub(crate) const ENDS: &str = "cap.end.>";
+/// What the consumer of starts reads.
+pub(crate) const STARTS: &str = "cap.start.>";
 
 /// Deliveries of ends that all recorders together may hold.
 pub(crate) const RECORDER_PENDING: usize = 1024;
@@ -42,6 +49,8 @@ struct Found {
 struct Wanted {
     /// `stream CAP`.
     what: String,
+    /// The consumer's name, if it is one.
+    consumer: Option<&'static str>,
     info: String,
     create: String,
     /// What the creating request says.
@@ -54,6 +63,9 @@ struct Wanted {
 pub(crate) async fn ensure(requests: &Requests, config: &Config) -> Result<(), NatsLogError> {
     for wanted in wanted(config) {
         ensure_one(requests, config, &wanted).await?;
+        if let Some(consumer) = wanted.consumer {
+            position::ensure(requests, config, consumer, &wanted).await?;
+        }
     }
     Ok(())
 }
@@ -63,15 +75,11 @@ fn wanted(config: &Config) -> [Wanted; 4] {
         stream(config, CAPTURE, "cap.>", 7 * DAY, &json!({ "discard": "new", "allow_direct": true })),
         // A letter that is stored again is the same one for as long as it is kept.
         stream(config, DEAD_LETTERS, "dlq.>", 30 * DAY, &json!({ "duplicate_window": nanos(30 * DAY) })),
-        consumer(
-            config,
-            RECORDER,
-            &json!({ "filter_subject": "cap.end.>", "max_ack_pending": RECORDER_PENDING }),
-        ),
+        consumer(config, RECORDER, &json!({ "filter_subject": ENDS, "max_ack_pending": RECORDER_PENDING })),
         consumer(
             config,
             WATCH,
-            &json!({ "filter_subject": "cap.start.>", "max_ack_pending": WATCH_PENDING, "headers_only": true }),
+            &json!({ "filter_subject": STARTS, "max_ack_pending": WATCH_PENDING, "headers_only": true }),
         ),
     ]
 }
@@ -106,6 +114,7 @@ fn stream(config: &Config, name: &str, subjects: &str, max_age: Duration, more: 
     merge(&mut question, &settings);
     Wanted {
         what: format!("stream {name}"),
+        consumer: None,
         info: format!("STREAM.INFO.{name}"),
         create: format!("STREAM.CREATE.{name}"),
         question,
@@ -113,7 +122,7 @@ fn stream(config: &Config, name: &str, subjects: &str, max_age: Duration, more: 
     }
 }
 
-fn consumer(config: &Config, name: &str, more: &Value) -> Wanted {
+fn consumer(config: &Config, name: &'static str, more: &Value) -> Wanted {
     let mut settings = json!({
         "deliver_policy": "all",
         "ack_policy": "explicit",
@@ -139,6 +148,7 @@ fn consumer(config: &Config, name: &str, more: &Value) -> Wanted {
     }
     Wanted {
         what: format!("consumer {name} of stream {CAPTURE}"),
+        consumer: Some(name),
         info: format!("CONSUMER.INFO.{CAPTURE}.{name}"),
         create: format!("CONSUMER.DURABLE.CREATE.{CAPTURE}.{name}"),
         question: json!({ "stream_name": CAPTURE, "config": asked }),

@@ -1,11 +1,12 @@
 //! What the stream holds, and how far it was read.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::time::Duration;
 
 use async_nats::StatusCode;
+use async_nats::header::{NATS_SEQUENCE, NATS_SUBJECT};
 use futures_util::{StreamExt, TryStreamExt, stream, try_join};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -16,7 +17,7 @@ use verbatim_core::ports::{Floors, LogHealth, Message, PortError, PortResult, Se
 
 use crate::raw;
 use crate::requests::{Answer, Requests};
-use crate::setup::{CAPTURE, DEAD_LETTERS, RECORDER, WATCH};
+use crate::setup::{CAPTURE, DEAD_LETTERS, ENDS, RECORDER, STARTS, WATCH};
 use crate::wire;
 
 /// Bytes of answers that may be on the way, in [`UNIT`]s. A server gives a client up that leaves 64 MiB unread.
@@ -66,48 +67,75 @@ pub(crate) struct Stream {
     reading: Arc<Semaphore>,
     /// What the next answer may take, in [`UNIT`]s: the largest of late.
     expected: AtomicUsize,
+    /// The connection broke while messages were read: what is there may be what broke it.
+    careful: AtomicBool,
 }
+
+/// Where in the answer, and where in the log.
+type Place = (usize, Sequence);
 
 impl Stream {
     pub(crate) fn new(requests: Requests, answer_within: Duration) -> Self {
         let reading = Arc::new(Semaphore::new(ROOM));
-        Self { requests, answer_within, reading, expected: AtomicUsize::new(64 * 1024 / UNIT) }
+        let expected = AtomicUsize::new(64 * 1024 / UNIT);
+        Self { requests, answer_within, reading, expected, careful: AtomicBool::new(false) }
     }
 
     /// Messages by place; see the port. Any replica is asked; what it does not hold is asked of the leader.
     pub(crate) async fn read(&self, sequences: &[Sequence]) -> PortResult<Vec<Option<Message>>> {
-        let mut answers = Vec::with_capacity(sequences.len());
-        for &sequence in sequences {
-            // Zero is the place of nothing, and no question.
-            let answer = if sequence == 0 { None } else { Some(self.ask(sequence).await?) };
-            answers.push(answer);
+        let connection = self.requests.connection();
+        let mut messages = vec![None; sequences.len()];
+        let places: Vec<_> = sequences.iter().copied().enumerate().collect();
+        let absent = match self.careful.swap(false, Relaxed) {
+            true => Ok(places),
+            false => self.read_anywhere(&places, &mut messages).await,
+        };
+        if absent.is_err() && (!self.requests.is_connected() || self.requests.connection() != connection) {
+            self.careful.store(true, Relaxed);
         }
-        let mut messages = Vec::with_capacity(sequences.len());
+        self.read_at_leader(absent?, &mut messages).await?;
+        Ok(messages)
+    }
+
+    /// Direct gets; gives what was not there.
+    async fn read_anywhere(&self, places: &[Place], into: &mut [Option<Message>]) -> PortResult<Vec<Place>> {
+        let mut answers = Vec::with_capacity(places.len());
+        // Zero is the place of nothing, and no question.
+        for &place in places.iter().filter(|(_, sequence)| *sequence > 0) {
+            answers.push((place, self.ask(place.1).await?));
+        }
         let mut absent = Vec::new();
-        for (place, (answer, &sequence)) in answers.into_iter().zip(sequences).enumerate() {
-            messages.push(None);
-            let Some((answer, deadline)) = answer else { continue };
+        for (place, (answer, deadline)) in answers {
             let found = answer.by(deadline).await?;
             match found.status {
-                None => messages[place] = self.received(&found),
-                Some(StatusCode::NOT_FOUND) => absent.push((place, sequence)),
+                None => into[place.0] = self.received(&found),
+                // Not here; or whoever published it gave it a status.
+                Some(StatusCode::NOT_FOUND) => absent.push(place),
+                Some(_)
+                    if found.headers.as_ref().is_some_and(|headers| headers.get(NATS_SEQUENCE).is_some()) =>
+                {
+                    absent.push(place);
+                }
                 Some(status) => {
                     let why = found.description.unwrap_or_default();
                     return Err(PortError::transient("reading from the stream", format!("{status} {why}")));
                 }
             }
         }
-        let again = absent.into_iter().map(|(place, sequence)| async move {
-            PortResult::Ok((
-                place,
-                raw::get(&self.requests, &json!({ "seq": sequence }), self.answer_within).await?,
-            ))
-        });
-        let again: Vec<_> = stream::iter(again).buffered(ASKED_AGAIN).try_collect().await?;
-        for (place, found) in again {
-            messages[place] = found.and_then(|found| found.message().ok());
+        Ok(absent)
+    }
+
+    async fn read_at_leader(&self, places: Vec<Place>, into: &mut [Option<Message>]) -> PortResult<()> {
+        let asked =
+            places.into_iter().filter(|(_, sequence)| *sequence > 0).map(|(place, sequence)| async move {
+                let found = raw::get(&self.requests, &json!({ "seq": sequence }), self.answer_within).await?;
+                PortResult::Ok((place, found))
+            });
+        let mut found = stream::iter(asked).buffered(ASKED_AGAIN);
+        while let Some((place, found)) = found.try_next().await? {
+            into[place] = found.and_then(|found| found.message().ok());
         }
-        Ok(messages)
+        Ok(())
     }
 
     async fn ask(&self, sequence: Sequence) -> PortResult<(Answer, Instant)> {
@@ -122,8 +150,9 @@ impl Stream {
         };
         let (subject, question) =
             (format!("$JS.API.DIRECT.GET.{CAPTURE}"), format!("{{\"seq\":{sequence}}}"));
-        let answer = self.requests.send(subject, None, question.into(), Some(room)).await?;
-        Ok((answer, Instant::now() + self.answer_within))
+        let deadline = Instant::now() + self.answer_within;
+        let answer = self.requests.send(subject, None, question.into(), Some(room), deadline).await?;
+        Ok((answer, deadline))
     }
 
     fn received(&self, found: &async_nats::Message) -> Option<Message> {
@@ -132,44 +161,14 @@ impl Stream {
         self.expected.store(units.max(before - before / 16), Relaxed);
         let header = |name| found.headers.as_ref().and_then(|headers| headers.get(name));
         let exchange = header(wire::EXCHANGE).map(|exchange| exchange.as_str());
-        wire::message(header(async_nats::header::NATS_SUBJECT)?.as_str(), exchange, found.payload.clone())
-            .ok()
-    }
-
-    /// One gateway's messages; see the port. What is none of ours is left out.
-    pub(crate) async fn scan(
-        &self,
-        gateway: &str,
-        from: Sequence,
-        to: Sequence,
-        limit: usize,
-        bytes: usize,
-    ) -> PortResult<Vec<(Sequence, Message)>> {
-        let (mut found, mut total) = (Vec::new(), 0_usize);
-        // Nothing was ever written for a gateway whose name is too long.
-        let Some(token) = wire::gateway_token(gateway) else { return Ok(found) };
-        let subject = format!("cap.*.{token}.*");
-        let mut from = from.max(1);
-        while from <= to && found.len() < limit {
-            let question = json!({ "seq": from, "next_by_subj": subject });
-            let Some(next) = raw::get(&self.requests, &question, self.answer_within).await? else { break };
-            let sequence = next.sequence;
-            total = total.saturating_add(next.payload.len());
-            if sequence > to || (total > bytes && !found.is_empty()) {
-                break;
-            }
-            found.extend(next.message().ok().map(|message| (sequence, message)));
-            from = sequence + 1;
-        }
-        Ok(found)
+        wire::message(header(NATS_SUBJECT)?.as_str(), exchange, found.payload.clone()).ok()
     }
 
     /// How far it was read; see the port.
     pub(crate) async fn floors(&self) -> PortResult<Floors> {
         // First: what is written from now on is no part of what is found to be read.
         let last = self.state(CAPTURE).await?.last_seq;
-        let (recorder, watch) =
-            try_join!(self.floor(RECORDER, "cap.end.>", last), self.floor(WATCH, "cap.start.>", last))?;
+        let (recorder, watch) = try_join!(self.floor(RECORDER, ENDS, last), self.floor(WATCH, STARTS, last))?;
         Ok(Floors { recorder, watch, last })
     }
 
@@ -177,11 +176,11 @@ impl Stream {
     async fn floor(&self, consumer: &str, subject: &str, last: Sequence) -> PortResult<Sequence> {
         let info = self.consumer(consumer).await?;
         let acknowledged = info.ack_floor.stream_seq;
-        if info.num_pending > 0 || info.num_ack_pending > 0 {
+        if info.num_ack_pending > 0 {
             return Ok(acknowledged);
         }
         // The server's count of what is pending is off at times (2.9, where a filter has a wildcard), or a moment late
-        // (2.10). So the stream itself is asked, too: what is not acknowledged must never be purged.
+        // (2.10). So the stream itself is asked: what is not acknowledged must never be purged.
         let newest =
             raw::get(&self.requests, &json!({ "last_by_subj": subject }), self.answer_within).await?;
         Ok(match newest.is_none_or(|newest| newest.sequence <= acknowledged) {

@@ -4,13 +4,13 @@
 use std::collections::VecDeque;
 use std::fs;
 use std::io::{BufRead, BufReader};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, Command, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 use tempfile::TempDir;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
@@ -21,6 +21,9 @@ const READY: Duration = Duration::from_secs(60);
 const ATTEMPTS: usize = 20;
 /// Debian's place for it is on no ordinary user's path.
 const PROGRAMS: [&str; 2] = ["nats-server", "/usr/sbin/nats-server"];
+
+/// The store's directory, within the server's own.
+const STORE: &str = "jetstream";
 
 /// A server, running or not.
 #[derive(Debug)]
@@ -47,7 +50,7 @@ impl NatsServer {
     /// Where `nats-server` is not installed or does not start.
     pub async fn start(settings: &str) -> Self {
         let directory = tempfile::tempdir().expect("the system has a temporary directory");
-        let store = directory.path().join("jetstream");
+        let store = directory.path().join(STORE);
         let limits = "max_memory_store: 64MB, max_file_store: 16GB";
         let jetstream = format!("jetstream {{ store_dir: \"{}\", {limits} }}", store.display());
         Self::start_in(directory, format!("{jetstream}\n{settings}")).await
@@ -78,6 +81,11 @@ impl NatsServer {
         format!("nats://{}", self.address())
     }
 
+    /// Where it keeps its streams.
+    pub fn store(&self) -> PathBuf {
+        self.directory.path().join(STORE)
+    }
+
     /// Ends it at once, as a crash would.
     pub fn kill(&self) {
         self.end(Signal::KILL);
@@ -88,9 +96,21 @@ impl NatsServer {
         self.end(Signal::TERM);
     }
 
-    /// Stops it in its tracks: it answers nothing, and its connections stay.
+    /// Stops it in its tracks: when this returns, it answers nothing, and its connections stay.
+    ///
+    /// # Panics
+    /// Where it ends instead.
     pub fn pause(&self) {
-        self.signal(Signal::STOP);
+        if let Some(running) = &*self.running() {
+            running.signal(Signal::STOP);
+            // Its threads go on for a moment after the signal.
+            let stopped = waitid(
+                WaitId::Pid(running.pid()),
+                WaitIdOptions::STOPPED | WaitIdOptions::EXITED | WaitIdOptions::NOWAIT,
+            );
+            let stopped = stopped.expect("a child can be waited for");
+            assert!(stopped.is_some_and(|status| status.stopped()), "a server that was to pause has ended");
+        }
     }
 
     /// Lets it go on.
@@ -143,10 +163,12 @@ impl Drop for NatsServer {
 }
 
 impl Running {
+    fn pid(&self) -> Pid {
+        i32::try_from(self.child.id()).ok().and_then(Pid::from_raw).expect("a child has a process id")
+    }
+
     fn signal(&self, signal: Signal) {
-        let pid =
-            i32::try_from(self.child.id()).ok().and_then(Pid::from_raw).expect("a child has a process id");
-        kill_process(pid, signal).expect("a child that was not waited for can be sent a signal");
+        kill_process(self.pid(), signal).expect("a child that was not waited for can be sent a signal");
     }
 
     fn end(&mut self, signal: Signal) {
