@@ -13,6 +13,7 @@ mod client;
 #[path = "../scale_out/engines.rs"]
 #[expect(dead_code, reason = "other test binaries use the rest of it")]
 mod engines;
+mod full;
 mod gateways;
 mod ground;
 mod load;
