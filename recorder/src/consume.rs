@@ -25,6 +25,8 @@ use crate::{Ports, RecorderConfig, record};
 const TRIES: u32 = 8;
 /// While recording yields to relaying, a batch is taken so often all the same.
 const REST: Duration = Duration::from_secs(1);
+/// A batch that takes long is told to be under way so often: several times within the shortest acknowledgement wait.
+const PROGRESS: Duration = Duration::from_secs(2);
 /// The longest wait between two tries while the archive is unavailable.
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
@@ -223,7 +225,7 @@ fn batches(taken: Vec<Taken>, most: u64) -> Vec<Vec<Taken>> {
 /// Archives one batch and acknowledges its ends; on a transient error they are handed back.
 async fn archive(ports: &Ports, room: &Room, batch: Vec<Taken>) -> PortResult<()> {
     let sequences: Vec<Sequence> = batch.iter().map(|taken| taken.delivery.sequence).collect();
-    let mut keep_alive = tokio::time::interval(Duration::from_secs(15));
+    let mut keep_alive = tokio::time::interval(PROGRESS);
     keep_alive.tick().await;
     let bytes = batch.iter().map(Taken::bytes).sum();
     let work = room.with(bytes, try_archive(ports, batch));

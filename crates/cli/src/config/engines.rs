@@ -1,6 +1,7 @@
 //! The engines that are configured, as their adapters want to be told, and what all processes must agree on.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use verbatim_archive_postgres::{PostgresConfig, TlsConfig};
 use verbatim_log_nats as nats;
@@ -43,9 +44,19 @@ impl Config {
             u8::try_from(settings.replicas).ok().filter(|count| (1..=5).contains(count)).ok_or_else(
                 || self.invalid("nats.replicas", settings.replicas.to_string(), "a number from 1 to 5"),
             )?;
+        config.acknowledgement_wait = self.acknowledgement_wait()?;
         config.max_bytes = self.settings.capture_log.max_bytes.0;
         config.validate().map_err(|error| self.unusable("nats", url, &error.to_string()))?;
         Ok(Some(config))
+    }
+
+    fn acknowledgement_wait(&self) -> Result<Duration, Invalid> {
+        let wait = self.settings.nats.acknowledgement_wait.0;
+        let is_fit = (Duration::from_secs(5)..=Duration::from_secs(600)).contains(&wait);
+        let expected = "a time from \"5s\" to \"10m\"";
+        is_fit
+            .then_some(wait)
+            .ok_or_else(|| self.invalid("nats.acknowledgement_wait", format!("\"{wait:?}\""), expected))
     }
 
     fn nats_credentials(&self) -> Result<nats::Credentials, Invalid> {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use futures_util::{StreamExt, stream};
 use verbatim_archive_sqlite::SqliteArchive;
 use verbatim_core::model::{ChunkTime, Exchange, Integrity, Leg, LegBody, Outcome};
 use verbatim_core::ports::{Archive, CaptureLog, ListRequest, SystemClock};
@@ -26,6 +27,9 @@ pub(crate) const EXCUSED: Duration = Duration::from_millis(100);
 /// is later than the promise is counted apart and told; what is later than this is a fault.
 const LATE: Duration = Duration::from_secs(1);
 
+/// Exchanges that are read from an archive side by side.
+const READ_AT_ONCE: usize = 8;
+
 /// An archived exchange of one of our calls.
 pub(crate) struct Archived {
     /// Its columns.
@@ -41,29 +45,41 @@ pub(crate) struct Archived {
 /// Reads every exchange of an archive that nobody has open, by the call's id.
 pub(crate) async fn read_archive(data: &Path) -> HashMap<String, Vec<Archived>> {
     let archive = open(data);
+    let all = read_records(&archive).await;
+    archive.close().await;
+    all
+}
+
+/// Reads every exchange of an archive, by the call's id.
+pub(crate) async fn read_records(archive: &dyn Archive) -> HashMap<String, Vec<Archived>> {
     let mut all: HashMap<String, Vec<Archived>> = HashMap::new();
     let mut before = None;
     loop {
         let page = archive.list(ListRequest { before, limit: 500, ..ListRequest::default() }).await.unwrap();
         before = page.exchanges.last().map(|exchange| exchange.id);
-        for exchange in page.exchanges {
-            let (_, heads) = archive.get(exchange.id).await.unwrap().unwrap();
-            let id = heads.request.headers.get_str("x-mock-id").unwrap_or_default().to_owned();
-            let mut bodies = Vec::new();
-            for leg in [Leg::ClientRequest, Leg::ClientResponse] {
-                bodies.extend(archive.body(exchange.id, leg).await.unwrap());
-            }
-            let bytes = |leg| bodies.iter().find(|body: &&LegBody| body.info.leg == leg);
-            let bytes = |leg| bytes(leg).map(|body| body.bytes.clone()).unwrap_or_default();
-            let (request, response) = (bytes(Leg::ClientRequest), bytes(Leg::ClientResponse));
-            all.entry(id).or_default().push(Archived { exchange, request, response, bodies });
+        let reading = page.exchanges.into_iter().map(|exchange| read_one(archive, exchange));
+        let mut reading = stream::iter(reading).buffer_unordered(READ_AT_ONCE);
+        while let Some((id, archived)) = reading.next().await {
+            all.entry(id).or_default().push(archived);
         }
         if !page.more {
             break;
         }
     }
-    archive.close().await;
     all
+}
+
+async fn read_one(archive: &dyn Archive, exchange: Exchange) -> (String, Archived) {
+    let (_, heads) = archive.get(exchange.id).await.unwrap().unwrap();
+    let id = heads.request.headers.get_str("x-mock-id").unwrap_or_default().to_owned();
+    let mut bodies = Vec::new();
+    for leg in [Leg::ClientRequest, Leg::ClientResponse] {
+        bodies.extend(archive.body(exchange.id, leg).await.unwrap());
+    }
+    let bytes = |leg| bodies.iter().find(|body: &&LegBody| body.info.leg == leg);
+    let bytes = |leg| bytes(leg).map(|body| body.bytes.clone()).unwrap_or_default();
+    let (request, response) = (bytes(Leg::ClientRequest), bytes(Leg::ClientResponse));
+    (id, Archived { exchange, request, response, bodies })
 }
 
 /// How many exchanges are open in an archive that nobody else has open.

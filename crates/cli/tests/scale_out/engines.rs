@@ -1,10 +1,11 @@
 //! Engines of a test's own, and the settings that name them.
 
+use std::ops::Deref;
 use std::path::PathBuf;
 use std::process::{Command, Output};
 
 use tempfile::TempDir;
-use verbatim_mock_provider::{Config, MockProvider};
+use verbatim_mock_provider::{Config, Detail, LedgerOptions, MockProvider};
 use verbatim_testkit::NatsServer;
 use verbatim_testkit::postgres::PostgresServer;
 
@@ -43,9 +44,10 @@ impl Meilisearch {
 /// An installation: its engines, its provider, and a directory for what its processes keep.
 pub(crate) struct Engines {
     pub(crate) nats: NatsServer,
-    pub(crate) postgres: &'static PostgresServer,
+    /// Its own, or one that the tests of this process share.
+    pub(crate) postgres: Box<dyn Deref<Target = PostgresServer> + Send + Sync>,
     pub(crate) database: String,
-    _mock: MockProvider,
+    pub(crate) mock: MockProvider,
     place: TempDir,
     settings: Vec<(String, String)>,
 }
@@ -58,9 +60,17 @@ impl Engines {
 
     /// The same with this NATS.
     pub(crate) async fn start_with(nats: NatsServer) -> Self {
-        let postgres = PostgresServer::shared();
+        Self::start_on(nats, Box::new(PostgresServer::shared())).await
+    }
+
+    /// The same with this PostgreSQL, too.
+    pub(crate) async fn start_on(
+        nats: NatsServer,
+        postgres: Box<dyn Deref<Target = PostgresServer> + Send + Sync>,
+    ) -> Self {
         let database = postgres.create_database();
-        let mock = MockProvider::start(Config::default()).await.unwrap();
+        let ledger = LedgerOptions { detail: Detail::Bodies, ..LedgerOptions::default() };
+        let mock = MockProvider::start(Config { ledger, ..Config::default() }).await.unwrap();
         let place = place();
         configure(place.path(), &mock.base_url());
         let settings = [
@@ -72,15 +82,19 @@ impl Engines {
             ("VERBATIM_LOG__FORMAT", "json".to_owned()),
         ];
         let settings = settings.map(|(name, value)| (name.to_owned(), value)).to_vec();
-        Self { nats, postgres, database, _mock: mock, place, settings }
+        Self { nats, postgres, database, mock, place, settings }
     }
 
     /// The same with a schema.
     pub(crate) async fn start_migrated() -> Self {
-        let engines = Self::start().await;
-        let migrated = engines.output(&["migrate"]);
+        Self::start().await.migrated()
+    }
+
+    /// Makes the schema.
+    pub(crate) fn migrated(self) -> Self {
+        let migrated = self.output(&["migrate"]);
         assert!(migrated.status.success(), "{}", complaint(&migrated));
-        engines
+        self
     }
 
     /// Changes a setting for all processes from now on; empty text takes it away.

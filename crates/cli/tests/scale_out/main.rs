@@ -4,6 +4,7 @@
 
 mod api;
 mod doctor;
+#[expect(dead_code, reason = "the fault tests use the rest of it")]
 mod engines;
 mod one_process;
 mod outages;

@@ -61,9 +61,14 @@ impl Role {
         wait_for("a role to end", || self.child.try_wait().unwrap())
     }
 
+    /// Sends a signal.
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
     /// Ends it in order (SIGTERM), which must leave nothing undone.
     pub(crate) fn stop(mut self) {
-        kill_process(Pid::from_child(&self.child), Signal::TERM).unwrap();
+        self.signal(Signal::TERM);
         let ended = self.wait();
         assert!(ended.success(), "{ended}: {}", self.log());
     }

@@ -1,8 +1,10 @@
 //! The engines of an installation that is more than one process, and the listeners of roles on their own.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
-use crate::config::values::{Address, EngineUrl, Secret, Size};
+use crate::config::values::{Address, EngineUrl, Period, Secret, Size};
 
 /// NATS JetStream, which then keeps the capture log.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -24,6 +26,8 @@ pub(crate) struct NatsSettings {
     pub(crate) client_key: Option<String>,
     /// How many servers keep each message.
     pub(crate) replicas: u16,
+    /// What a recorder took and never finished goes to another one after so long.
+    pub(crate) acknowledgement_wait: Period,
 }
 
 impl Default for NatsSettings {
@@ -39,6 +43,7 @@ impl Default for NatsSettings {
             client_cert: None,
             client_key: None,
             replicas: 1,
+            acknowledgement_wait: Period(Duration::from_secs(60)),
         }
     }
 }

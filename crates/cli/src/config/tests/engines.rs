@@ -55,6 +55,10 @@ fn engine_settings_that_contradict_each_other_are_refused() {
             "[nats]\nurl = 'nats://x'\nclient_cert = 'c'",
             "nats.client_cert = one of the two (verbatim.toml:3)",
         ),
+        (
+            "[nats]\nurl = 'nats://x'\nacknowledgement_wait = '1s'",
+            "nats.acknowledgement_wait = \"1s\" (verbatim.toml:3): expected a time",
+        ),
         ("[nats]\nurl = 'nats://x'\nreplicas = 9", "nats.replicas = 9 (verbatim.toml:3): expected a number"),
         ("[postgres]\nurl = 'postgres://x/y'\nclient_key = 'c'", "client_cert and client_key together"),
         ("[postgres]\nurl = 'postgres://x/y'\npool_size = 0", "postgres.pool_size = 0 (verbatim.toml:3)"),

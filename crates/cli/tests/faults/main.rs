@@ -1,0 +1,33 @@
+//! What an installation on engines survives: gateways, recorders, NATS and PostgreSQL are killed, stopped and paused under
+//! load, and what clients saw, what the provider's ledger says and what the archive holds must agree afterwards.
+//!
+//! `docs/reliability.md` says which test proves what. `./test --soak` runs them in their full length.
+#![expect(clippy::print_stderr, reason = "a test says what it judged")]
+#![expect(clippy::unwrap_used, reason = "what fails here fails the test, with its message")]
+
+mod backlog;
+#[path = "../e2e/calls.rs"]
+mod calls;
+#[path = "../e2e/client.rs"]
+mod client;
+#[path = "../scale_out/engines.rs"]
+#[expect(dead_code, reason = "other test binaries use the rest of it")]
+mod engines;
+mod full;
+mod gateways;
+mod ground;
+mod load;
+mod messages;
+mod nats;
+mod place;
+mod postgres;
+mod recorders;
+#[path = "../scale_out/role.rs"]
+#[expect(dead_code, reason = "other test binaries use the rest of it")]
+mod role;
+#[path = "../support/mod.rs"]
+#[expect(dead_code, reason = "other test binaries use the rest of it")]
+mod support;
+#[path = "../e2e/verdict.rs"]
+#[expect(dead_code, reason = "other test binaries use the rest of it")]
+mod verdict;

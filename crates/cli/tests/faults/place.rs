@@ -1,0 +1,81 @@
+//! Where one process of an installation has its place: it can be killed there and started again.
+
+use std::net::TcpListener;
+use std::time::Instant;
+
+use rustix::process::Signal;
+
+use crate::engines::Engines;
+use crate::role::Role;
+
+/// The place; its address and its data directory stay the same.
+pub(crate) struct Place {
+    role: &'static str,
+    name: String,
+    port: u16,
+    runs: usize,
+    process: Option<Role>,
+}
+
+impl Place {
+    /// A place where nobody runs yet.
+    pub(crate) fn new(role: &'static str, number: usize) -> Self {
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        Self { role, name: format!("{role}-{number}"), port, runs: 0, process: None }
+    }
+
+    /// Starts a process and waits until it is ready.
+    pub(crate) fn start(&mut self, engines: &Engines) {
+        assert!(self.process.is_none(), "{} runs", self.name);
+        self.runs += 1;
+        let address = format!("127.0.0.1:{}", self.port);
+        let mut arguments = vec![self.role, "--data-dir", &self.name];
+        if self.role == "gateway" {
+            arguments.extend(["--gateway-addr", &address]);
+        }
+        let log = engines.path(&format!("{}-{}.log", self.name, self.runs));
+        let mut process = Role::spawn(engines.command(&arguments), log);
+        process.wait_until_ready();
+        self.process = Some(process);
+    }
+
+    /// Kills it (SIGKILL); tells when.
+    pub(crate) fn kill(&mut self) -> Instant {
+        let at = Instant::now();
+        self.process.take().unwrap().kill();
+        at
+    }
+
+    /// Ends it in order (SIGTERM).
+    pub(crate) fn stop(&mut self) {
+        self.process.take().unwrap().stop();
+    }
+
+    /// Stops it where it is (SIGSTOP).
+    pub(crate) fn pause(&self) {
+        self.running().signal(Signal::STOP);
+    }
+
+    /// Lets it go on.
+    pub(crate) fn resume(&self) {
+        self.running().signal(Signal::CONT);
+    }
+
+    /// The base URL of its relay.
+    pub(crate) fn relay(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// A value of its metrics, all labels together; zero for one that was never set.
+    pub(crate) async fn metric(&self, name: &str) -> f64 {
+        let url = format!("{}/metrics", self.running().health);
+        let http = reqwest::Client::builder().no_proxy().build().unwrap();
+        let text = http.get(url).send().await.unwrap().text().await.unwrap();
+        let samples = text.lines().filter(|line| line.split([' ', '{']).next() == Some(name));
+        samples.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
+    }
+
+    fn running(&self) -> &Role {
+        self.process.as_ref().unwrap()
+    }
+}
