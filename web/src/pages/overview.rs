@@ -115,6 +115,8 @@ struct Summary {
     hours: u64,
     /// The reader picked no span: charts may begin where there is something to see.
     fitted: bool,
+    /// There was a call.
+    any: bool,
     figures: Figures,
     models: Vec<ModelLine>,
     failures: Vec<Row>,
@@ -206,6 +208,7 @@ async fn ask(app: &App, c: &Chrome, hours: u64, fitted: bool) -> PortResult<Summ
     Ok(Summary {
         hours,
         fitted,
+        any: stats.totals.calls > 0,
         figures: figures_of(&stats.totals),
         models: models.iter().take(50).map(|model| line(model, most)).collect(),
         failures,
