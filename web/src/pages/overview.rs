@@ -310,7 +310,11 @@ fn health_lines(health: &PipelineBody, t: &'static Text) -> Vec<HealthLine> {
         lines.push(line(t.log, format::bytes(log.bytes), note, log.dead_letters > 0));
     }
     if let Some(archive) = health.archive {
-        let mut note = format!("{} {}", format::bytes(archive.bytes), t.on_disk);
+        let bytes = format::bytes(archive.bytes);
+        let mut note = match t.lang {
+            "en" => format!("{bytes} {}", t.on_disk),
+            _ => format!("{} {bytes}", t.on_disk),
+        };
         // Before there is much, files that are laid out in advance say nothing of what a byte takes.
         if archive.captured_bytes > 32_000_000 {
             let share = archive.bytes as f64 / archive.captured_bytes as f64;

@@ -8,8 +8,8 @@ use axum::response::Response;
 use http::{HeaderMap, StatusCode, Uri};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
-use verbatim_core::model::{Exchange, ExchangeId};
 use verbatim_core::model::query::Query as Asked;
+use verbatim_core::model::{Exchange, ExchangeId};
 
 use self::sum::Strip;
 pub(super) use self::sum::sum;
@@ -219,6 +219,9 @@ async fn results(app: &App, c: &Chrome, wanted: &Wanted, q: &str, range: Range) 
         }
     };
     r.notices = notices(&found, c);
+    if has_operator(q) {
+        r.notices.push(c.t.all_words);
+    }
     r.total = total(&found);
     let mut items = found.items;
     if page.is_none_or(|page| page == 1) && !words {
@@ -270,6 +273,13 @@ fn merge(items: &mut Vec<FoundItem>, running: impl Iterator<Item = Exchange>) {
     }
 }
 
+/// Whether a query holds what other languages have as an operator, and this one takes for a word.
+fn has_operator(q: &str) -> bool {
+    // Every other piece stands in quotes.
+    let bare = q.split('"').step_by(2);
+    bare.flat_map(str::split_whitespace).any(|word| matches!(word, "OR" | "AND" | "NOT" | "-" | "*"))
+}
+
 fn notices(found: &Found, c: &Chrome) -> Vec<&'static str> {
     let text = |code: &str, first: bool| match code {
         "search_unavailable" => c.t.words_passed_over,
@@ -315,6 +325,16 @@ mod tests {
         merge(&mut items, [5, 11, 1, 7].into_iter().map(call));
         let order: Vec<ExchangeId> = items.iter().map(|item| item.exchange.id).collect();
         assert_eq!(order, [11, 9, 7, 5, 3, 1].map(id));
+    }
+
+    #[test]
+    fn words_that_others_take_for_operators_are_told() {
+        for q in ["rain OR snow", "rain AND snow", "a -", "*"] {
+            assert!(has_operator(q), "{q}");
+        }
+        for q in ["rain or snow", "\"rain OR snow\"", "-rain model:gpt*", ""] {
+            assert!(!has_operator(q), "{q}");
+        }
     }
 
     #[test]
