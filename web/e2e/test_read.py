@@ -88,7 +88,9 @@ def test_a_call_that_failed_says_why(open_page, relay, word):
     row = page.locator(f"#x-{call.id}")
     expect(row).to_contain_text("429")
     row.click()
-    expect(page.locator("#detail .msg.err")).to_be_visible()
+    expect(page.locator("#detail .error-line.bad")).to_be_visible()
+    expect(page.locator("#detail .msg.u")).to_be_visible()
+    expect(page.locator("#detail .msg.err")).to_have_count(0)
 
 
 def test_a_very_large_exchange_opens_at_once(open_page, relay, word):

@@ -7,7 +7,7 @@ use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
-use http::{StatusCode, Uri, header};
+use http::{HeaderMap, StatusCode, Uri, header};
 use tokio_util::sync::CancellationToken;
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
@@ -54,8 +54,12 @@ async fn openapi_json(State(app): State<Shared>) -> Response {
     ([(header::CONTENT_TYPE, "application/json")], app.openapi.clone()).into_response()
 }
 
-async fn not_found(uri: Uri) -> ApiError {
-    ApiError::NotFound(format!("nothing is at {}: /docs lists what there is", uri.path()))
+/// A page for browsers, and for programs what the API says.
+async fn not_found(State(app): State<Shared>, uri: Uri, headers: HeaderMap) -> Response {
+    if security::is_page(uri.path(), &headers) {
+        return pages::no_page(&app, &uri, &headers);
+    }
+    ApiError::NotFound(format!("nothing is at {}: /docs lists what there is", uri.path())).into_response()
 }
 
 async fn method_not_allowed() -> Response {

@@ -53,7 +53,9 @@ async function copy(text) {
 document.addEventListener('click', (event) => {
   const button = event.target.closest('button.copy');
   if (button) {
-    copy(button.dataset.copyText ?? button.closest('figure').querySelector('pre').textContent);
+    const { copyText, copyFrom } = button.dataset;
+    const from = () => copyFrom ? document.querySelector(copyFrom) : button.closest('figure').querySelector('pre');
+    copy(copyText ?? from().textContent);
     return;
   }
   if (event.target.closest('#help-open')) document.getElementById('help').showModal();

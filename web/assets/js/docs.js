@@ -15,10 +15,13 @@ function make(tag, attributes = {}, ...children) {
 }
 
 // `code` in descriptions, everything else as text.
+function inline(text = '') {
+  return text.split(/(`[^`]+`)/).map((piece) =>
+    piece.startsWith('`') && piece.length > 1 ? make('code', {}, piece.slice(1, -1)) : piece);
+}
+
 function prose(text = '') {
-  const joined = text.replace(/([^\n])\n(?!\n)/g, '$1 ');
-  return make('p', {}, ...joined.split(/(`[^`]+`)/).map((piece) =>
-    piece.startsWith('`') && piece.length > 1 ? make('code', {}, piece.slice(1, -1)) : piece));
+  return make('p', {}, ...inline(text.replace(/([^\n])\n(?!\n)/g, '$1 ')));
 }
 
 function nameOf(reference) {
@@ -126,7 +129,7 @@ function operation(verb, path, described) {
   if (!interactive) attributes.open = '';
   return make('details', attributes,
     make('summary', {}, make('span', { class: 'verb' }, verb.toUpperCase()), make('code', {}, path),
-      make('span', { class: 'dim hide-small' }, described.summary ?? '')),
+      make('span', { class: 'dim' }, ...inline(described.summary))),
     body);
 }
 
@@ -142,7 +145,7 @@ function fields(schema) {
 function schema(name, described) {
   const variants = described.oneOf?.flatMap((variant) => fields(variant)) ?? [];
   return make('details', { class: 'op', id: `schema-${name}` },
-    make('summary', {}, make('code', {}, name), make('span', { class: 'dim' }, described.description?.split('\n')[0] ?? '')),
+    make('summary', {}, make('code', {}, name), make('span', { class: 'dim' }, ...inline(described.description?.split('\n')[0]))),
     make('div', {}, table([...fields(described), ...variants])));
 }
 

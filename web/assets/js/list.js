@@ -28,7 +28,8 @@ export function choose(step) {
   if (wide.matches && isOpen()) openBeside(row);
 }
 
-const isOpen = () => document.querySelector('.split #detail .head') !== null;
+// Whatever was picked stands in place of the hint.
+const isOpen = () => document.querySelector('.split #detail > :not(.hint)') !== null;
 
 export function openChosen() {
   const row = document.querySelector('.row.sel');

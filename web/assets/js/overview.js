@@ -83,7 +83,8 @@ function make(element, spec, data) {
       y: { range: (_, __, max) => [0, max > 0 ? max * 1.08 : 1] },
     },
     axes: [
-      { ...axis, size: 26, incrs: INCREMENTS, grid: { show: false }, values: (_, splits, __, ___, step) => splits.map((at) => label(at, step)) },
+      // Its labels stand clear of the lowest label of the other axis.
+      { ...axis, size: 32, gap: 11, incrs: INCREMENTS, grid: { show: false }, values: (_, splits, __, ___, step) => splits.map((at) => label(at, step)) },
       { ...axis, size: 46, values: (_, splits) => splits.map((value) => spec.format(value)) },
     ],
     series: [{}, ...spec.series.map((series) => ({
@@ -120,7 +121,8 @@ function begin(points) {
 
 async function draw() {
   const holder = document.getElementById('charts');
-  if (!holder) return;
+  // Hidden while there is nothing to draw.
+  if (!holder?.offsetParent) return;
   const response = await fetch(`/api/v1/stats/trends?hours=${holder.dataset.hours}`);
   if (!response.ok) return;
   const { points: all } = await response.json();
@@ -147,5 +149,5 @@ new ResizeObserver(() => {
   }
 }).observe(document.body);
 matchMedia('(prefers-color-scheme: dark)').addEventListener('change', redraw);
-document.body.addEventListener('refresh', draw);
+document.body.addEventListener('htmx:afterSwap', (event) => { if (event.detail.target.id === 'figures') draw(); });
 draw();

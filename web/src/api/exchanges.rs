@@ -4,6 +4,7 @@ use axum::Json;
 use axum::extract::{Query, State};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
+use verbatim_core::model::InvalidExchangeId;
 
 use super::model::{ItemBody, decimal};
 use crate::error::{ApiError, ErrorBody};
@@ -61,7 +62,8 @@ pub(super) async fn list_exchanges(
     let mut ask = Ask::parse(&app.stores, params.q.as_deref().unwrap_or_default(), limit)?;
     ask.count = true;
     if let Some(cursor) = params.cursor.as_deref().filter(|cursor| !cursor.is_empty()) {
-        ask.before = Some(cursor.parse()?);
+        let wrong = |error: InvalidExchangeId| ApiError::Invalid(format!("`cursor`: {error}"));
+        ask.before = Some(cursor.parse().map_err(wrong)?);
     }
     let found = find(&app.stores, ask).await?;
     Ok(Json(ExchangeList {

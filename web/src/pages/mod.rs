@@ -20,6 +20,7 @@ use crate::error::ApiError;
 use crate::state::Shared;
 
 pub(crate) use chrome::Chrome;
+pub(crate) use exchange::no_page;
 pub(crate) use rows::RowMaker;
 
 /// Every page.

@@ -115,6 +115,8 @@ struct Summary {
     hours: u64,
     /// The reader picked no span: charts may begin where there is something to see.
     fitted: bool,
+    /// There was a call.
+    any: bool,
     figures: Figures,
     models: Vec<ModelLine>,
     failures: Vec<Row>,
@@ -206,6 +208,7 @@ async fn ask(app: &App, c: &Chrome, hours: u64, fitted: bool) -> PortResult<Summ
     Ok(Summary {
         hours,
         fitted,
+        any: stats.totals.calls > 0,
         figures: figures_of(&stats.totals),
         models: models.iter().take(50).map(|model| line(model, most)).collect(),
         failures,
@@ -307,7 +310,11 @@ fn health_lines(health: &PipelineBody, t: &'static Text) -> Vec<HealthLine> {
         lines.push(line(t.log, format::bytes(log.bytes), note, log.dead_letters > 0));
     }
     if let Some(archive) = health.archive {
-        let mut note = format!("{} {}", format::bytes(archive.bytes), t.on_disk);
+        let bytes = format::bytes(archive.bytes);
+        let mut note = match t.lang {
+            "en" => format!("{bytes} {}", t.on_disk),
+            _ => format!("{} {bytes}", t.on_disk),
+        };
         // Before there is much, files that are laid out in advance say nothing of what a byte takes.
         if archive.captured_bytes > 32_000_000 {
             let share = archive.bytes as f64 / archive.captured_bytes as f64;

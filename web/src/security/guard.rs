@@ -93,13 +93,15 @@ fn is_public(path: &str) -> bool {
         || matches!(path, "/livez" | "/readyz" | "/healthz" | "/health" | "/preferences" | "/favicon.ico")
 }
 
+/// Whether a browser asks for a page, rather than a program for data.
+fn accepts_html(headers: &HeaderMap) -> bool {
+    let accepted = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
+    accepted.is_some_and(|accept| accept.contains("text/html"))
+}
+
 /// Whether a person is looking, who should see a form rather than an error.
-fn is_page(path: &str, headers: &HeaderMap) -> bool {
-    let html = headers
-        .get(header::ACCEPT)
-        .and_then(|accept| accept.to_str().ok())
-        .is_some_and(|accept| accept.contains("text/html"));
-    html && !path.starts_with("/api/")
+pub(crate) fn is_page(path: &str, headers: &HeaderMap) -> bool {
+    accepts_html(headers) && !path.starts_with("/api/")
 }
 
 /// The address a request comes from: the connection's, or what a trusted proxy says.

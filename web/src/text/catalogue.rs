@@ -36,8 +36,8 @@ catalogue! {
     close: "Close", "关闭";
     copy: "Copy", "复制";
     copied: "Copied", "已复制";
-    archived_now: "archived to now", "已归档至当前";
-    archived_to: "archived to", "已归档至";
+    archived_now: "archived up to now", "已归档至当前";
+    archived_to: "archived up to", "已归档至";
     ago: "ago", "前";
     bytes_lost: "bytes lost", "字节丢失";
     call_unrecorded: "call not recorded", "次调用未记录";
@@ -77,6 +77,7 @@ catalogue! {
     words_passed_over: "Word search is not available right now: the words are passed over, the filters hold.", "全文搜索暂不可用：已忽略关键词，筛选条件仍然有效。";
     scan_day: "in:all without a time looks through the last 24 hours: add after: to look further back.", "in:all 未指定时间时只查最近 24 小时：可用 after: 指定更早的时间。";
     scan_limited: "Looked through as many bodies as one go allows: load more to look further back.", "本次已查到上限：点击加载更多可继续往前查。";
+    all_words: "All words must be there; there is no OR, AND or NOT, and a sign alone is a word, too.", "所有关键词须全部出现；没有 OR、AND、NOT 运算符，单独的符号也会当作关键词。";
     nothing_found: "Nothing matches", "没有匹配的记录";
     nothing_found_hint: "Fewer words, a longer time range, or in:all to look through whole bodies.", "可以减少关键词、放宽时间范围，或用 in:all 搜索完整内容。";
     load_more: "Load more", "加载更多";
@@ -110,8 +111,16 @@ catalogue! {
     partial: "bytes lost", "有字节丢失";
     damaged: "damaged", "已损坏";
 
+    // What the relay itself says of a call that was not over: word for word in English, as it is recorded.
+    caller_left: "the caller left before the call was over", "调用方在调用结束前断开";
+    caller_left_sending: "the caller left while it was sending", "调用方在发送请求时断开";
+    gateway_shut_down: "the gateway shut down before the call was over", "网关在调用结束前关闭";
+    gateway_stopped: "the gateway stopped before the call was over", "网关在调用结束前停止运行";
+
     // Figures.
-    calls: "calls", "次调用";
+    call: "call", "次调用";
+    call_count: "calls", "次调用";
+    calls: "calls", "调用次数";
     success_rate: "completed", "成功率";
     average: "average", "平均耗时";
     median: "median", "中位数";
@@ -125,7 +134,7 @@ catalogue! {
     cost: "cost", "费用";
     tokens: "Tokens", "Token";
     tokens_of: "tokens", "Token";
-    calls_over_time: "Calls", "调用次数";
+    calls_over_time: "Calls", "调用";
     failed: "failed", "失败";
     duration_over_time: "Duration", "耗时";
     tokens_over_time: "Tokens", "Token";
@@ -142,7 +151,7 @@ catalogue! {
     // Pipeline.
     pipeline: "Recording", "记录管线";
     queue: "Queue", "队列";
-    spool: "Spool", "缓冲盘";
+    spool: "Spool", "磁盘缓冲";
     log: "Capture log", "捕获日志";
     log_pending: "waiting for the archive", "等待归档";
     archive: "Archive", "归档";
@@ -161,13 +170,15 @@ catalogue! {
     // Detail.
     pick_one: "Pick an exchange to read it here.", "选择一条记录，在此查看。";
     still_running: "This call is under way. It opens here once it is archived.", "该调用正在进行，归档后会在此显示。";
+    no_page: "There is no such page", "没有这个页面";
+    no_page_hint: "The address may be mistyped.", "地址可能有误。";
     no_such: "There is no such exchange", "没有这条记录";
     no_such_hint: "It may not be archived yet, or its time of keeping is over.", "它可能尚未归档，或已超过保留期限。";
     back_to_list: "Back to the list", "返回列表";
     conversation: "Conversation", "对话";
     views: "Views", "视图";
     raw: "Raw", "原始数据";
-    headers: "Headers", "请求头";
+    headers: "Headers", "标头";
     timeline: "Timeline", "时间线";
     session: "session", "会话";
     key: "key", "密钥";
@@ -179,9 +190,9 @@ catalogue! {
     tool_call: "tool call", "调用工具";
     tool_result: "tool result", "工具结果";
     tool_failed: "tool failed", "工具出错";
-    by_provider: "run by the provider", "由供应商执行";
+    by_provider: "run by the provider", "由提供商执行";
     reasoning: "Reasoning", "推理过程";
-    reasoning_hidden: "Reasoning that the provider keeps to itself", "供应商未公开的推理过程";
+    reasoning_hidden: "Reasoning that the provider keeps to itself", "提供商未公开的推理过程";
     refusal: "Refusal", "拒绝回答";
     answer_error: "Error", "错误";
     choice: "Choice", "候选";
@@ -203,20 +214,21 @@ catalogue! {
     not_recorded: "The bodies of this call were not recorded, as its caller wished.", "应调用方要求，未记录该调用的正文。";
     no_answer: "There was no answer.", "没有收到回答。";
     notes: "Notes", "备注";
-    from_provider: "from the provider", "由供应商提供";
+    from_provider: "from the provider", "由提供商提供";
     reasoning_tokens: "reasoning", "推理";
     cache_written: "written to cache", "写入缓存";
     prices_of: "prices of", "价格表";
-    cost_stated: "stated by the provider", "由供应商给出";
+    cost_stated: "stated by the provider", "由提供商给出";
     relay: "Relay", "中继";
     added: "added", "额外耗时";
     all_equal: "bytes equal on both sides", "两侧字节一致";
     trace: "Trace", "链路追踪";
     path: "Path", "路径";
     client: "Client", "客户端";
-    request_id: "Provider's id", "供应商请求 ID";
+    request_id: "Provider's id", "提供商请求 ID";
     finish: "Finish reason", "结束原因";
     dialect: "Dialect", "协议";
+    provider: "Provider", "提供商";
     tags: "Tags", "标签";
     call_again: "Call again", "再次调用";
     call_again_hint: "Secrets are placeholders: set them in your environment.", "密钥为占位符：请在环境变量中设置。";
@@ -224,8 +236,8 @@ catalogue! {
 
     // Raw legs.
     client_request: "Client's request", "客户端请求";
-    upstream_request: "Request to the provider", "发往供应商的请求";
-    upstream_response: "Provider's answer", "供应商的响应";
+    upstream_request: "Request to the provider", "发往提供商的请求";
+    upstream_response: "Provider's answer", "提供商的响应";
     client_response: "Answer to the client", "返回客户端的响应";
     same_as: "same bytes as", "与此字节相同：";
     not_stored: "not stored", "未保存";
@@ -298,6 +310,7 @@ catalogue! {
     docs_responses: "Responses", "响应";
     docs_schemas: "Schemas", "数据结构";
     docs_loading: "Loading the API's description…", "正在加载接口描述……";
+    docs_language: "The description below is in English.", "以下为英文。";
     no_script: "This page needs JavaScript.", "此页面需要 JavaScript。";
 }
 

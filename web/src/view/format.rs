@@ -78,16 +78,16 @@ pub(crate) fn cost(micros: u64) -> String {
     }
 }
 
-/// Bytes as `812 B`, `1.2 KB`, `20.0 MB`.
+/// Bytes as `812 B`, `1.20 KiB`, `20.0 MiB`: in the units of the configuration.
 pub(crate) fn bytes(bytes: u64) -> String {
-    const UNITS: [&str; 4] = ["KB", "MB", "GB", "TB"];
-    if bytes < 1000 {
+    const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
+    if bytes < 1024 {
         return format!("{bytes} B");
     }
-    let mut value = bytes as f64 / 1000.0;
+    let mut value = bytes as f64 / 1024.0;
     let mut unit = 0;
     while value >= 999.5 && unit + 1 < UNITS.len() {
-        value /= 1000.0;
+        value /= 1024.0;
         unit += 1;
     }
     format!("{} {}", three_digits(value), UNITS[unit])
@@ -167,8 +167,10 @@ mod tests {
     #[test]
     fn sizes_and_shares_read_well() {
         assert_eq!(bytes(812), "812 B");
-        assert_eq!(bytes(20_000_000), "20.0 MB");
-        assert_eq!(bytes(999_600), "1.00 MB");
+        assert_eq!(bytes(1_023), "1023 B");
+        assert_eq!(bytes(1_536), "1.50 KiB");
+        assert_eq!(bytes(20 << 20), "20.0 MiB");
+        assert_eq!(bytes(1023 << 10), "1.00 MiB");
         assert_eq!(percent(0.9996), "99.9 %");
         assert_eq!(percent(1.0), "100 %");
         assert_eq!(percent(0.0), "0.0 %");

@@ -5,7 +5,7 @@ use verbatim_core::model::{Exchange, Integrity, Outcome, Timestamp};
 use super::format;
 use super::zone::Zone;
 use crate::find::{FoundItem, Fragment, fragments};
-use crate::text::Text;
+use crate::text::{EN, Text};
 
 /// How wide the waterfall is, in its own units.
 const WATERFALL: f64 = 92.0;
@@ -55,6 +55,17 @@ pub(crate) fn outcome(outcome: Outcome, text: &Text) -> &'static str {
     }
 }
 
+/// An error in the reader's language where the relay itself said it; else as it came.
+pub(crate) fn said(error: &str, text: &Text) -> String {
+    let known = [
+        (EN.caller_left, text.caller_left),
+        (EN.caller_left_sending, text.caller_left_sending),
+        (EN.gateway_shut_down, text.gateway_shut_down),
+        (EN.gateway_stopped, text.gateway_stopped),
+    ];
+    known.into_iter().find(|(own, _)| *own == error).map_or(error, |(_, said)| said).to_owned()
+}
+
 /// Red only for what failed; what somebody meant to do is not a failure.
 pub(crate) fn state_class(outcome: Outcome) -> &'static str {
     match outcome {
@@ -84,7 +95,7 @@ impl Row {
         let exchange = &item.exchange;
         let running = exchange.outcome == Outcome::Running;
         let (asked, asked_is_path) = asked(item);
-        let (answered, answered_is_error) = answered(item);
+        let (answered, answered_is_error) = answered(item, text);
         let usage = &exchange.usage;
         let (waiting, sending) = waterfall(exchange);
         Self {
@@ -144,14 +155,16 @@ fn asked(item: &FoundItem) -> (Vec<Fragment>, bool) {
 }
 
 /// What was found elsewhere, else the answer's first words, else the error.
-fn answered(item: &FoundItem) -> (Vec<Fragment>, bool) {
+fn answered(item: &FoundItem, text: &Text) -> (Vec<Fragment>, bool) {
     let elsewhere = |field| !matches!(field, "asked" | "system" | "request");
     if let Some(snippet) = item.snippets.iter().find(|snippet| elsewhere(snippet.field)) {
         return (fragments(snippet), snippet.field == "error");
     }
     let exchange = &item.exchange;
     match exchange.error.as_deref() {
-        Some(error) if !error.is_empty() => (plain(error), state_class(exchange.outcome) == "bad"),
+        Some(error) if !error.is_empty() => {
+            (plain(&said(error, text)), state_class(exchange.outcome) == "bad")
+        }
         _ => (plain(&exchange.answered_preview), false),
     }
 }
@@ -163,7 +176,7 @@ mod tests {
     use verbatim_testkit::ExchangeBuilder;
 
     use super::*;
-    use crate::text::EN;
+    use crate::text::{EN, ZH};
 
     fn row(exchange: Exchange, snippets: Vec<Snippet>) -> Row {
         let now = exchange.began_at;
@@ -207,6 +220,14 @@ mod tests {
         let row = row(exchange, vec![snippet]);
         assert_eq!(row.asked[0].text, "上海");
         assert!(row.answered[1].hit);
+    }
+
+    #[test]
+    fn what_the_relay_says_is_in_the_reader_s_language_and_what_others_say_as_it_came() {
+        let left = "the caller left before the call was over";
+        assert_eq!(said(left, &EN), left);
+        assert_eq!(said(left, &ZH), ZH.caller_left);
+        assert_eq!(said("overloaded", &ZH), "overloaded");
     }
 
     #[test]

@@ -53,6 +53,8 @@ async fn wrong_parameters_are_told() {
     ] {
         assert_eq!(site.get(path).await.status(), 400, "{path}");
     }
+    let cursor: serde_json::Value = site.get("/api/v1/exchanges?cursor=zzz").await.json().await.unwrap();
+    assert!(cursor["error"]["message"].as_str().unwrap().contains("`cursor`"));
     let absent = "/api/v1/exchanges/0193a4c2-7b1e-7f02-9c1d-5a0b6c1f2e77";
     for path in [
         absent.to_owned(),

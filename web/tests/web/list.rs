@@ -77,10 +77,10 @@ async fn without_a_query_the_figures_are_those_of_the_whole_time() {
     assert_eq!(figures(&all)[0], "2 calls");
     assert!(all.contains("all calls</span>"));
     let month = site.page("/exchanges?range=30d").await;
-    assert_eq!(figures(&month)[0], "1 calls");
+    assert_eq!(figures(&month)[0], "1 call");
     assert!(month.contains("all calls in this time"));
     let narrowed = site.page("/exchanges/sum?q=provider%3Aopenai&range=30d").await;
-    assert_eq!(figures(&narrowed)[0], "1 calls");
+    assert_eq!(figures(&narrowed)[0], "1 call");
 }
 
 #[tokio::test]

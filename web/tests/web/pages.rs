@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use verbatim_core::model::{Leg, Timeline};
+use verbatim_core::model::{Leg, Outcome, Timeline};
 use verbatim_testkit::ExchangeBuilder;
 
 use crate::client::{Site, chat};
@@ -280,4 +280,49 @@ async fn assets_are_kept_by_browsers_and_pages_are_not() {
     assert_eq!(site.get("/").await.headers()["cache-control"], "no-store");
     assert_eq!(site.get("/assets/x/../Cargo.toml").await.status(), 404);
     assert_eq!(site.get("/assets/x/%2e%2e/Cargo.toml").await.status(), 404);
+}
+
+#[tokio::test]
+async fn an_address_that_leads_nowhere_is_a_page_for_browsers_and_an_error_for_programs() {
+    let site = Site::new().await;
+    let html = [("accept", "text/html,*/*;q=0.8"), ("accept-language", "zh")];
+    let page = site.get_with("/nowhere", &html).await;
+    assert_eq!(page.status(), 404);
+    assert!(page.text().await.unwrap().contains("没有这个页面"));
+    for (path, headers) in [("/nowhere", &[][..]), ("/api/v1/nowhere", &html[..])] {
+        let answer = site.get_with(path, headers).await;
+        assert_eq!(answer.status(), 404);
+        let body: serde_json::Value = answer.json().await.unwrap();
+        assert_eq!(body["error"]["code"], "not_found", "{path}");
+    }
+}
+
+#[tokio::test]
+async fn an_error_stands_on_its_page_once() {
+    let site = Site::new().await;
+    let id = site.add(
+        ExchangeBuilder::minted()
+            .with(|exchange| {
+                exchange.status = Some(429);
+                exchange.outcome = Outcome::UpstreamError;
+                exchange.error = Some("slow_down: Too many at once".to_owned());
+            })
+            .response(r#"{"error": {"message": "Too many at once", "type": "slow_down"}}"#),
+    );
+    let page = site.page(&format!("/exchanges/{id}")).await;
+    assert_eq!(page.matches("Too many at once").count(), 1, "{page}");
+}
+
+#[tokio::test]
+async fn what_the_relay_says_is_said_in_the_reader_s_language() {
+    let site = Site::new().await;
+    let id = site.add(chat("rain?", "no").with(|exchange| {
+        exchange.outcome = Outcome::ClientAborted;
+        exchange.error = Some("the caller left before the call was over".to_owned());
+    }));
+    for path in ["/", "/exchanges", &format!("/exchanges/{id}")] {
+        let chinese = site.get_with(path, &[("accept-language", "zh")]).await.text().await.unwrap();
+        assert!(chinese.contains("调用方在调用结束前断开") && !chinese.contains("the caller left"), "{path}");
+        assert!(site.page(path).await.contains("the caller left before the call was over"), "{path}");
+    }
 }

@@ -34,7 +34,8 @@ pub(super) fn figures(t: &'static Text, loaded: &Loaded) -> Vec<(&'static str, S
         }),
     );
     add(t.finish, exchange.finish_reason.clone());
-    add(t.dialect, Some(format!("{} · {}", exchange.dialect, exchange.provider)));
+    add(t.provider, Some(exchange.provider.clone()));
+    add(t.dialect, Some(exchange.dialect.to_string()));
     add(t.path, Some(format!("{} {}", exchange.method, exchange.path)));
     add(t.request_id, exchange.provider_request_id.clone());
     add(t.trace, exchange.trace_id.clone());

@@ -18,12 +18,12 @@ use self::heads::{AttemptView, HeadersView, heads};
 use super::{Chrome, asks_for, html, html_with};
 use crate::heavy::heavy;
 use crate::reading::{self, Loaded};
-use crate::state::Shared;
+use crate::state::{App, Shared};
 use crate::text::Text;
 use crate::view::code::{CallAgain, call_again};
 use crate::view::conversation::{Conversation, Shown, Turn};
 use crate::view::leg::{LegView, legs};
-use crate::view::row::{outcome, state_class, tag};
+use crate::view::row::{outcome, said, state_class, tag};
 use crate::view::timeline::{TimelineView, draw};
 use crate::view::{format, leg};
 
@@ -183,6 +183,13 @@ struct AbsentPane {
     running: Option<String>,
 }
 
+/// The page of an address that leads nowhere.
+pub(crate) fn no_page(app: &App, uri: &Uri, headers: &HeaderMap) -> Response {
+    let c = Chrome::new(app, headers, uri, "");
+    let (title, hint) = (c.t.no_page, c.t.no_page_hint);
+    html_with(StatusCode::NOT_FOUND, &AbsentPage { c, title, hint, running: None })
+}
+
 /// The page, or the part of it that htmx asks for.
 pub(super) async fn page(
     State(app): State<Shared>,
@@ -303,7 +310,7 @@ fn head(c: &Chrome, exchange: &Exchange) -> Head {
         tokens,
         cost: exchange.cost_micros.map_or_else(|| format::UNKNOWN.to_owned(), format::cost),
         mark: format::mark(usage),
-        error: exchange.error.clone().filter(|error| !error.is_empty()),
+        error: exchange.error.as_deref().filter(|error| !error.is_empty()).map(|error| said(error, c.t)),
     }
 }
 
@@ -323,9 +330,14 @@ fn conversation(gateway_url: &str, c: &Chrome, loaded: &Loaded) -> ConversationV
     notes.extend(reading.notes.iter().filter(|note| !heads.notes.contains(note)).cloned());
     let unreadable = bodies.unreadable.iter();
     notes.extend(unreadable.map(|(which, why)| format!("{}: {why}", leg::label(*which, c.t))));
+    let mut answer = conversation.answer();
+    // An error that stands above the tabs already is not said again.
+    if reading.error.as_ref().map(|error| error.line()) == exchange.error {
+        answer.retain(|turn| turn.class != "err");
+    }
     ConversationView {
         shown: conversation.shown(),
-        answer: conversation.answer(),
+        answer,
         tools_count: format::count(reading.tools.len() as u64),
         tools: reading
             .tools

@@ -8,8 +8,8 @@ use axum::response::Response;
 use http::{HeaderMap, StatusCode, Uri};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
-use verbatim_core::model::ExchangeId;
 use verbatim_core::model::query::Query as Asked;
+use verbatim_core::model::{Exchange, ExchangeId};
 
 use self::sum::Strip;
 pub(super) use self::sum::sum;
@@ -50,8 +50,8 @@ struct Quick {
 
 /// Everything below the query box.
 struct Results {
+    /// Newest first; calls that are under way stand where their ids belong.
     rows: Vec<Row>,
-    running: Vec<Row>,
     total: String,
     next: Option<String>,
     live_url: String,
@@ -172,7 +172,6 @@ async fn results(app: &App, c: &Chrome, wanted: &Wanted, q: &str, range: Range) 
     let seen = app.hub.look();
     let mut r = Results {
         rows: Vec::new(),
-        running: Vec::new(),
         total: String::new(),
         next: None,
         live_url: format!("/api/v1/live?rows=1&q={}&after={seen}", encode(q)),
@@ -220,18 +219,18 @@ async fn results(app: &App, c: &Chrome, wanted: &Wanted, q: &str, range: Range) 
         }
     };
     r.notices = notices(&found, c);
+    if has_operator(q) {
+        r.notices.push(c.t.all_words);
+    }
     r.total = total(&found);
-    let row = |item: &FoundItem| Row::new(item, c.t, c.zone, c.now);
-    if cursor.is_none() && page.is_none_or(|page| page == 1) && !words {
+    let mut items = found.items;
+    if page.is_none_or(|page| page == 1) && !words {
         let running = app.hub.running(50).into_iter();
         let running = running.filter(|exchange| filters.iter().all(|filter| filter.holds(exchange)));
-        let archived = |id| found.items.iter().any(|item| item.exchange.id == id);
-        r.running = running
-            .filter(|exchange| !archived(exchange.id))
-            .map(|exchange| row(&FoundItem { exchange, snippets: Vec::new() }))
-            .collect();
+        let within = Within { before: cursor, last: found.next.filter(|_| page.is_none()) };
+        merge(&mut items, running.filter(|exchange| within.holds(exchange.id)));
     }
-    r.rows = found.items.iter().map(row).collect();
+    r.rows = items.iter().map(|item| Row::new(item, c.t, c.zone, c.now)).collect();
     let url = |rest: String| format!("/exchanges?q={}&range={}{rest}", encode(q), range.word());
     match page {
         Some(page) => {
@@ -242,12 +241,43 @@ async fn results(app: &App, c: &Chrome, wanted: &Wanted, q: &str, range: Range) 
         None => r.next = found.next.map(|id| url(format!("&cursor={id}"))),
     }
     if cursor.is_none() {
-        r.empty = plain && range == Range::All && r.rows.is_empty() && r.running.is_empty();
+        r.empty = plain && range == Range::All && r.rows.is_empty();
         if !r.empty {
             r.strip = strip;
         }
     }
     (StatusCode::OK, r)
+}
+
+/// What one page of the list holds: what lies outside is on another page.
+struct Within {
+    /// Only what began before this one.
+    before: Option<ExchangeId>,
+    /// The last one, where more follow.
+    last: Option<ExchangeId>,
+}
+
+impl Within {
+    fn holds(&self, id: ExchangeId) -> bool {
+        self.before.is_none_or(|before| id < before) && self.last.is_none_or(|last| id >= last)
+    }
+}
+
+/// Puts calls that are under way where their ids belong, newest first. What is archived already stays as it is.
+fn merge(items: &mut Vec<FoundItem>, running: impl Iterator<Item = Exchange>) {
+    for exchange in running {
+        // Where words are not looked for, the list is sorted by id.
+        if let Err(at) = items.binary_search_by(|item| exchange.id.cmp(&item.exchange.id)) {
+            items.insert(at, FoundItem { exchange, snippets: Vec::new() });
+        }
+    }
+}
+
+/// Whether a query holds what other languages have as an operator, and this one takes for a word.
+fn has_operator(q: &str) -> bool {
+    // Every other piece stands in quotes.
+    let bare = q.split('"').step_by(2);
+    bare.flat_map(str::split_whitespace).any(|word| matches!(word, "OR" | "AND" | "NOT" | "-" | "*"))
 }
 
 fn notices(found: &Found, c: &Chrome) -> Vec<&'static str> {
@@ -270,5 +300,49 @@ fn total(found: &Found) -> String {
             format::count(found.items.len() as u64)
         }
         None => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use verbatim_core::model::Timestamp;
+    use verbatim_testkit::ExchangeBuilder;
+
+    use super::*;
+
+    fn id(second: i64) -> ExchangeId {
+        ExchangeId::lowest_at(Timestamp::from_unix_ms(1_795_300_000_000 + second * 1000))
+    }
+
+    fn call(second: i64) -> Exchange {
+        ExchangeBuilder::new(id(second)).exchange()
+    }
+
+    #[test]
+    fn what_runs_stands_where_its_id_belongs_and_once() {
+        let archived = [9, 7, 3].map(|at| FoundItem { exchange: call(at), snippets: Vec::new() });
+        let mut items = Vec::from(archived);
+        merge(&mut items, [5, 11, 1, 7].into_iter().map(call));
+        let order: Vec<ExchangeId> = items.iter().map(|item| item.exchange.id).collect();
+        assert_eq!(order, [11, 9, 7, 5, 3, 1].map(id));
+    }
+
+    #[test]
+    fn words_that_others_take_for_operators_are_told() {
+        for q in ["rain OR snow", "rain AND snow", "a -", "*"] {
+            assert!(has_operator(q), "{q}");
+        }
+        for q in ["rain or snow", "\"rain OR snow\"", "-rain model:gpt*", ""] {
+            assert!(!has_operator(q), "{q}");
+        }
+    }
+
+    #[test]
+    fn what_runs_is_on_the_page_that_it_belongs_to() {
+        let first = Within { before: None, last: Some(id(5)) };
+        let second = Within { before: Some(id(5)), last: None };
+        for at in 0..10 {
+            assert_eq!((first.holds(id(at)), second.holds(id(at))), (at >= 5, at < 5), "{at}");
+        }
     }
 }

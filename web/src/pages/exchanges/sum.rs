@@ -162,10 +162,11 @@ async fn everything(app: &App, c: &Chrome, range: Range) -> PortResult<Sum> {
     let merged = buckets.chunks(buckets.len().div_ceil(BARS).max(1)).map(|chunk| {
         let mut sum = Totals::default();
         chunk.iter().for_each(|bucket| sum.merge(&bucket.totals));
-        sum
+        (chunk[0].from, sum)
     });
-    let merged: Vec<Totals> = merged.collect();
-    Ok(figures(c, &stats.totals, &merged, c.t.calls.to_owned(), label.to_owned()))
+    let merged: Vec<Stretch> = merged.collect();
+    let calls_label = calls_word(c, stats.totals.calls).to_owned();
+    Ok(figures(c, &stats.totals, &merged, calls_label, label.to_owned()))
 }
 
 /// The shortest of the known spans that holds everything.
@@ -213,21 +214,34 @@ async fn found(app: &App, c: &Chrome, mut ask: Ask, range: Range) -> PortResult<
     let bars = bars_of(&ended, from, to);
     let total = total(&found);
     let (calls_label, label) = match &found.next {
-        None => (c.t.calls.to_owned(), c.t.calls_found.to_owned()),
+        None => (calls_word(c, totals.calls).to_owned(), c.t.calls_found.to_owned()),
         Some(_) if total.is_empty() => (c.t.newest.to_owned(), c.t.calls_newest.to_owned()),
         Some(_) => (format!("{} {total}", c.t.newest_of), c.t.calls_newest.to_owned()),
     };
     Ok((figures(c, &totals, &bars, calls_label, label), total))
 }
 
+/// What is said below a number of calls.
+fn calls_word(c: &Chrome, calls: u64) -> &'static str {
+    match (c.t.lang, calls) {
+        ("en", 1) => c.t.call,
+        _ => c.t.calls,
+    }
+}
+
+/// What a bar stands for: when it begins, and the calls from then on.
+type Stretch = (Timestamp, Totals);
+
 /// The bars of single exchanges between two moments.
-fn bars_of(exchanges: &[&Exchange], from: Timestamp, to: Timestamp) -> Vec<Totals> {
-    let mut bars = vec![Totals::default(); BARS];
+fn bars_of(exchanges: &[&Exchange], from: Timestamp, to: Timestamp) -> Vec<Stretch> {
     let length = to.since(from).as_micros().max(1);
+    let step = to.since(from) / BARS as u32;
+    let mut bars: Vec<Stretch> =
+        (0..BARS as u32).map(|at| (from.plus(step * at), Totals::default())).collect();
     for exchange in exchanges {
         let at = exchange.began_at.since(from).as_micros() * BARS as u128 / length;
         if let Some(bar) = bars.get_mut(usize::try_from(at).unwrap_or(BARS).min(BARS - 1)) {
-            add(bar, exchange);
+            add(&mut bar.1, exchange);
         }
     }
     bars
@@ -248,10 +262,10 @@ fn add(totals: &mut Totals, exchange: &Exchange) {
     exchange.first_token_us.into_iter().for_each(|us| totals.first_tokens.record(us));
 }
 
-fn figures(c: &Chrome, t: &Totals, stretches: &[Totals], calls_label: String, label: String) -> Sum {
+fn figures(c: &Chrome, t: &Totals, stretches: &[Stretch], calls_label: String, label: String) -> Sum {
     let cached = if t.input_tokens == 0 { 0.0 } else { t.cache_read_tokens as f64 / t.input_tokens as f64 };
-    let most = stretches.iter().map(|totals| totals.calls).max().unwrap_or(1).max(1) as f64;
-    let bars = stretches.iter().enumerate().map(|(at, totals)| {
+    let most = stretches.iter().map(|(_, totals)| totals.calls).max().unwrap_or(1).max(1) as f64;
+    let bars = stretches.iter().enumerate().map(|(at, (from, totals))| {
         let height = |calls: u64| if calls == 0 { 0.0 } else { (calls as f64 / most * 28.0).max(1.5) };
         let failed = totals.calls.saturating_sub(totals.completed);
         Bar {
@@ -260,9 +274,10 @@ fn figures(c: &Chrome, t: &Totals, stretches: &[Totals], calls_label: String, la
             height: format!("{:.1}", height(totals.calls)),
             failed_height: if failed > 0 { format!("{:.1}", height(failed)) } else { String::new() },
             title: format!(
-                "{} {} · {} {}",
+                "{} · {} {} · {} {}",
+                c.zone.short(*from, c.now),
                 format::count(totals.calls),
-                c.t.calls,
+                if totals.calls == 1 { c.t.call } else { c.t.call_count },
                 format::count(failed),
                 c.t.failed
             ),
@@ -301,8 +316,9 @@ mod tests {
         };
         let exchanges = [at(0), at(5), at(239), at(240)];
         let bars = bars_of(&exchanges.iter().collect::<Vec<_>>(), from, to);
-        let calls: Vec<u64> = bars.iter().map(|bar| bar.calls).collect();
+        let calls: Vec<u64> = bars.iter().map(|(_, bar)| bar.calls).collect();
         assert_eq!((calls[0], calls[BARS - 1], calls.iter().sum::<u64>()), (2, 2, 4));
-        assert_eq!(bars_of(&[&at(3)], from, from)[BARS - 1].calls, 1);
+        assert_eq!((bars[0].0, bars[BARS - 1].0), (from, from.plus(Duration::from_secs(230))));
+        assert_eq!(bars_of(&[&at(3)], from, from)[BARS - 1].1.calls, 1);
     }
 }
