@@ -290,10 +290,10 @@ fn the_demo_says_what_it_is_and_leaves_nothing_behind_even_if_it_is_hurried() {
     }
     // Until it has ended: the second signal that counts may find it at any point of its end.
     let pid = rustix::process::Pid::from_child(&child);
-    crate::support::wait_for("the demo to end", || {
+    wait_for("the demo to end", || {
         let ended = child.try_wait().unwrap();
         if ended.is_none() {
-            rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+            rustix::process::kill_process(pid, Signal::INT).unwrap();
         }
         ended
     });
