@@ -28,10 +28,10 @@ pub(crate) struct Arguments {
 #[derive(Debug, Default, Args)]
 #[command(next_help_heading = "Settings")]
 pub(crate) struct Common {
-    /// Configuration file (TOML) [default: verbatim.toml, if there is one]
+    /// Configuration file (TOML) [default: verbatim.toml, if there is one; of `run`: none]
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
-    /// Where everything is kept [default: verbatim-data]
+    /// Where everything is kept [default: verbatim-data; of `demo`: a temporary directory]
     #[arg(long, global = true, value_name = "DIR")]
     pub(crate) data_dir: Option<String>,
     /// Where the relay listens [default: 127.0.0.1:8080]

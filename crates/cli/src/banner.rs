@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use crate::compose::Service;
-use crate::config::{Config, LogFormatSetting, Settings};
+use crate::config::{Config, LogFormatSetting, Origin, Settings};
 use crate::terminal;
 
 /// Says where things are: in a few lines for people, or in one for collectors.
@@ -41,14 +41,23 @@ fn text(config: &Config, service: &Service) -> String {
     row("health", service.probes.as_deref());
     row("calls to", relay(service).map(|_| upstream(config)).as_deref());
     row("engines", engines(&config.settings).as_deref());
-    row("data", data(service).as_deref());
+    let temporary = service.held.as_ref().is_some_and(|held| held.is_temporary);
+    let deleted = if temporary { ", deleted at the end" } else { "" };
+    row("data", data(service).map(|data| data + deleted).as_deref());
     row("settings", config.file.as_ref().map(|file| file.display().to_string()).as_deref());
     let mut hints = String::new();
     if let Some(relay) = relay(service) {
         let _ = writeln!(hints, "\n  Point a client at it:  export OPENAI_BASE_URL={relay}/v1");
         // It shows what the program did.
         if service.instance.web.is_some() {
-            let _ = writeln!(hints, "  Or run a program:      verbatim run -- python app.py");
+            let elsewhere = temporary || config.origin("data_dir") != Origin::Default;
+            let directory = data(service).filter(|_| elsewhere).map(|data| format!("--data-dir {data} "));
+            let directory = directory.unwrap_or_default();
+            let _ = writeln!(hints, "  Or run a program:      verbatim {directory}run -- python app.py");
+        }
+        if config.is_demo() {
+            let keys = "OPENAI_API_KEY=demo ANTHROPIC_API_KEY=demo GEMINI_API_KEY=demo";
+            let _ = writeln!(hints, "  Any text is a key:     export {keys}");
         }
     }
     format!("\nVerbatim {}\n\n{text}{hints}", service.instance.version)
@@ -56,6 +65,7 @@ fn text(config: &Config, service: &Service) -> String {
 
 fn upstream(config: &Config) -> String {
     match &config.settings.upstream {
+        _ if config.is_demo() => "the built-in provider (answers are made up)".to_owned(),
         Some(upstream) => upstream.to_string(),
         None => format!("{}, unless their path says otherwise", config.settings.default_provider),
     }

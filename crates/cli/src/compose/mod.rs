@@ -93,6 +93,7 @@ impl Service {
             held,
         };
         service.instance.upstreams = config.other_upstreams();
+        service.instance.demo = config.is_demo();
         service.add_upkeep(&background);
         let started = match composition {
             Composition::Everything => {
@@ -151,7 +152,12 @@ impl Service {
     pub(crate) async fn drain(&mut self, signals: &mut Signals) -> Result<()> {
         tokio::select! {
             drained = self.roles.drain() => drained,
-            ending = signals.next_wish() => end_at_once(ending),
+            ending = signals.next_wish() => {
+                if let Some(held) = &self.held {
+                    held.delete_if_temporary();
+                }
+                end_at_once(ending)
+            }
         }
     }
 

@@ -14,6 +14,8 @@ pub(crate) enum Origin {
     Environment(String),
     /// On the command line, by this flag.
     Flag(&'static str),
+    /// By `demo`, whose provider stands for every other.
+    Demo,
 }
 
 impl fmt::Display for Origin {
@@ -23,6 +25,7 @@ impl fmt::Display for Origin {
             Self::File { path, line } => write!(f, "{path}:{line}"),
             Self::Environment(name) => write!(f, "environment variable {name}"),
             Self::Flag(name) => write!(f, "flag {name}"),
+            Self::Demo => f.write_str("demo"),
         }
     }
 }

@@ -104,14 +104,18 @@ impl Config {
         Ok(config)
     }
 
-    /// Adds a provider whose base URL a variable gives.
-    pub(crate) fn add_provider(&mut self, provider: ProviderSettings, variable: &str) {
+    /// Adds a provider whose base URL does not come from the settings.
+    pub(crate) fn add_provider(&mut self, provider: ProviderSettings, origin: Origin) {
         let index = self.settings.providers.len().to_string();
-        let origin = Origin::Environment(variable.to_owned());
         let base_url = provider.base_url.to_string();
         // The place behind the last one is free.
         let _ = self.given.set(&["providers", &index, "base_url"], &base_url, origin);
         self.settings.providers.push(provider);
+    }
+
+    /// Whether this is `demo`, where the built-in provider stands for every other.
+    pub(crate) fn is_demo(&self) -> bool {
+        self.origin("providers.0.base_url") == Origin::Demo
     }
 
     /// Where calls go that don't go to a well-known provider's own address, a line each, and where that was said.
@@ -119,6 +123,11 @@ impl Config {
         let settings = &self.settings;
         if let Some(upstream) = &settings.upstream {
             return vec![format!("all calls go to {upstream} ({})", self.origin("upstream"))];
+        }
+        if self.is_demo() {
+            return vec![
+                "all calls go to the built-in provider, whose answers are made up (demo)".to_owned(),
+            ];
         }
         let usual = |provider: &ProviderSettings| {
             let known = builtin_providers().iter().find(|known| known.name == provider.name);

@@ -295,7 +295,7 @@ fn upstreams_of_ones_own_are_told_with_where_they_come_from() {
                 [[providers]]\nname = 'x'\ndialect = 'raw'\nbase_url = 'http://x'";
     let mut config = read(file, &[], &[]).unwrap();
     let added = ProviderSettings { name: "anthropic".into(), ..config.settings.providers[1].clone() };
-    config.add_provider(added, "ANTHROPIC_BASE_URL");
+    config.add_provider(added, Origin::Environment("ANTHROPIC_BASE_URL".into()));
     let told = config.other_upstreams();
     assert!(
         told[0].starts_with("calls for x go to http://x (") && told[0].ends_with("verbatim.toml:8)"),

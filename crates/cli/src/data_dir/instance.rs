@@ -18,13 +18,17 @@ pub(crate) struct Instance {
     /// Where its calls go that don't go to a well-known provider's own address, a line each.
     #[serde(default)]
     pub(crate) upstreams: Vec<String>,
+    /// Whether it is a demo, which calls no provider but its own.
+    #[serde(default)]
+    pub(crate) demo: bool,
 }
 
 impl Instance {
     /// This process, which listens nowhere yet.
     pub(crate) fn of_this_process() -> Self {
         let version = env!("CARGO_PKG_VERSION").to_owned();
-        Self { pid: std::process::id(), version, gateway: String::new(), web: None, upstreams: Vec::new() }
+        let (gateway, upstreams) = (String::new(), Vec::new());
+        Self { pid: std::process::id(), version, gateway, web: None, upstreams, demo: false }
     }
 
     pub(super) fn file(directory: &Path) -> PathBuf {

@@ -91,7 +91,12 @@ impl DataDir {
     pub(crate) fn take(self) -> Result<Held, DataDirError> {
         let unwritable = |error| DataDirError::Unwritable { path: self.root.clone(), error };
         // Records hold what people say to their models: nobody else's business.
+        let is_new = !self.root.exists();
         DirBuilder::new().recursive(true).mode(0o700).create(&self.root).map_err(unwritable)?;
+        if is_new {
+            // It may stand in a repository, whose next commit is to hold none of it.
+            fs::write(self.root.join(".gitignore"), "*\n").map_err(unwritable)?;
+        }
         self.take_existing()
     }
 
@@ -100,7 +105,7 @@ impl DataDir {
         let lock = Lock::take(&self.root)?;
         // Of a process that did not end by itself.
         let _ = fs::remove_file(Instance::file(&self.root));
-        Ok(Held { directory: self, _lock: lock })
+        Ok(Held { directory: self, is_temporary: false, _lock: lock })
     }
 
     /// The process that works on it, as it described itself; `None` where there is none.
@@ -113,6 +118,8 @@ impl DataDir {
 #[derive(Debug)]
 pub(crate) struct Held {
     pub(crate) directory: DataDir,
+    /// Whether it goes with the process.
+    pub(crate) is_temporary: bool,
     _lock: Lock,
 }
 
@@ -120,6 +127,13 @@ impl Held {
     /// The secret that keys the hashes of credentials in records; made at first use, the same ever after.
     pub(crate) fn secret(&self) -> Result<[u8; 32], DataDirError> {
         secret::read_or_make(self.directory.root())
+    }
+
+    /// For a process that ends without taking things down: deletes a temporary directory as far as that is possible.
+    pub(crate) fn delete_if_temporary(&self) {
+        // What still runs may add a file meanwhile.
+        let mut tries = if self.is_temporary { 0..10 } else { 0..0 };
+        tries.any(|_| fs::remove_dir_all(self.directory.root()).is_ok());
     }
 
     /// Tells other processes how to reach this one.
@@ -171,6 +185,16 @@ mod tests {
         held.secret().unwrap();
         assert_eq!(mode(held.directory.root()), 0o700);
         assert_eq!(mode(&held.directory.root().join("secret")), 0o600);
+    }
+
+    #[test]
+    fn a_repository_around_it_takes_nothing_of_it_in() {
+        let parent = tempfile::tempdir().unwrap();
+        drop(DataDir::at(parent.path().join("new")).take().unwrap());
+        assert_eq!(fs::read_to_string(parent.path().join("new/.gitignore")).unwrap(), "*\n");
+        // One that was there before is somebody's own to decide on.
+        drop(DataDir::at(parent.path()).take().unwrap());
+        assert!(!parent.path().join(".gitignore").exists());
     }
 
     #[test]

@@ -253,5 +253,49 @@ async fn the_demo_shows_living_traffic_without_network_or_configuration() {
         assert!(began.elapsed() < crate::support::PATIENCE, "{providers:?} of {page:?}");
         tokio::time::sleep(std::time::Duration::from_millis(50)).await;
     }
+    let doctor = output(place.path(), &["doctor", "--data-dir", "demo"]);
+    let said = String::from_utf8_lossy(&doctor.stdout);
+    assert!(doctor.status.success() && said.contains("a demo runs here"), "{said}");
+    let run = output(place.path(), &["run", "--data-dir", "demo", "--", "true"]);
+    let told = complaint(&run);
+    assert!(told.contains("made up (demo)") && !told.contains("(default)"), "{told}");
     assert!(process.stop().success());
+}
+
+#[test]
+fn the_demo_says_what_it_is_and_leaves_nothing_behind_even_if_it_is_hurried() {
+    use std::io::BufRead;
+    let (place, temporary) = (place(), place());
+    let mut command = verbatim(place.path(), &["demo"]);
+    command
+        .env("TMPDIR", temporary.path())
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::null());
+    let mut child = command.spawn().unwrap();
+    let mut banner = String::new();
+    for line in std::io::BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok) {
+        banner += &line;
+        banner.push('\n');
+        if line.contains("Any text is a key") {
+            break;
+        }
+    }
+    let directory = std::fs::read_dir(temporary.path()).unwrap().next().unwrap().unwrap().path();
+    for part in [
+        "the built-in provider (answers are made up)".to_owned(),
+        format!("{}, deleted at the end", directory.display()),
+        format!("verbatim --data-dir {} run -- python app.py", directory.display()),
+    ] {
+        assert!(banner.contains(&part), "{part} is not in {banner}");
+    }
+    // Until it has ended: the second signal that counts may find it at any point of its end.
+    let pid = rustix::process::Pid::from_child(&child);
+    wait_for("the demo to end", || {
+        let ended = child.try_wait().unwrap();
+        if ended.is_none() {
+            rustix::process::kill_process(pid, Signal::INT).unwrap();
+        }
+        ended
+    });
+    assert!(!directory.exists(), "{} is left", directory.display());
 }

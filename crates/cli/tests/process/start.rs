@@ -97,6 +97,18 @@ fn a_wrong_command_line_exits_64_and_help_does_not() {
     assert!(script.status.success() && !script.stdout.is_empty());
 }
 
+#[test]
+fn whoever_reads_no_further_breaks_nothing() {
+    let place = place();
+    for line in [&["completions", "bash"][..], &["config", "check"], &["--help"], &["doctor"]] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let output = verbatim(place.path(), line).stdout(writer).output().unwrap();
+        assert!(!complaint(&output).contains("panic"), "{line:?}: {}", complaint(&output));
+        assert_ne!(output.status.code(), Some(101), "{line:?}");
+    }
+}
+
 /// Runs `up` to its refusal, which is one line.
 fn refusal(arguments: &[&str], directory: &Path) -> String {
     let mut line = vec!["up", "--log-level", "off"];

@@ -9,6 +9,7 @@ use anyhow::{Context, Result};
 use tempfile::TempDir;
 use tokio::runtime::Handle;
 use verbatim_core::model::ProviderDialect;
+use verbatim_gateway::builtin_providers;
 use verbatim_mock_provider::MockProvider;
 
 use super::{Setting, runtimes};
@@ -17,22 +18,15 @@ use crate::compose::{Composition, Plan, Service};
 use crate::config::{Config, Origin, ProviderSettings, Upstream};
 use crate::signals::Signals;
 
-/// The built-in provider stands for each of these; the version is part of a base URL.
-const STANDS_FOR: &[(&str, ProviderDialect, &str)] = &[
-    ("openai", ProviderDialect::Openai, "/v1"),
-    ("anthropic", ProviderDialect::Anthropic, "/v1"),
-    ("gemini", ProviderDialect::Gemini, "/v1beta"),
-    ("ollama", ProviderDialect::Ollama, ""),
-];
-
 pub(super) fn run(mut setting: Setting) -> Result<ExitCode> {
     let (logs, metrics) = setting.telemetry()?;
     // Goes with the process, unless somebody said where to keep it.
-    let _temporary = match setting.config.origin("data_dir") {
+    let temporary = match setting.config.origin("data_dir") {
         Origin::Default => Some(temporary(&mut setting.config)?),
-        Origin::File { .. } | Origin::Environment(_) | Origin::Flag(_) => None,
+        Origin::File { .. } | Origin::Environment(_) | Origin::Flag(_) | Origin::Demo => None,
     };
-    let held = setting.data_dir().take()?;
+    let mut held = setting.data_dir().take()?;
+    held.is_temporary = temporary.is_some();
     let runtimes = runtimes()?;
     let served = runtimes.run(async |background| {
         let mut signals = Signals::listen()?;
@@ -56,7 +50,7 @@ pub(super) fn run(mut setting: Setting) -> Result<ExitCode> {
         ended
     });
     runtimes.stop();
-    drop(logs);
+    drop((logs, temporary));
     served.map(|()| ExitCode::SUCCESS)
 }
 
@@ -80,16 +74,50 @@ fn send_all_to(config: &mut Config, mock: &str) -> Result<()> {
     (settings.nats.url, settings.postgres.url, settings.meilisearch.url) = (None, None, None);
     settings.default_provider = "openai".into();
     settings.providers.clear();
-    for (name, dialect, version) in STANDS_FOR {
-        let base_url = format!("{mock}{version}").parse::<Upstream>();
-        settings.providers.push(ProviderSettings {
-            name: (*name).into(),
-            dialect: *dialect,
+    // It stands for all that are known: nothing leaves this machine, whatever name a path says.
+    for known in builtin_providers() {
+        let base_url = format!("{mock}{}", version(known.dialect)).parse::<Upstream>();
+        let provider = ProviderSettings {
+            name: known.name.into(),
+            dialect: known.dialect,
             base_url: base_url.ok().context("the built-in provider has no address")?,
             api_key_env: None,
             api_key_header: None,
             headers: BTreeMap::new(),
-        });
+        };
+        config.add_provider(provider, Origin::Demo);
     }
     Ok(())
+}
+
+/// The part of a base URL that says the version of the API.
+fn version(dialect: ProviderDialect) -> &'static str {
+    match dialect {
+        ProviderDialect::Openai | ProviderDialect::Anthropic => "/v1",
+        ProviderDialect::Gemini => "/v1beta",
+        ProviderDialect::Ollama | ProviderDialect::Raw => "",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Unnamed;
+
+    #[test]
+    fn no_name_leads_out_of_it_whatever_is_configured() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = "[[providers]]\nname = 'mine'\ndialect = 'openai'\nbase_url = 'https://mine.example/v1'";
+        std::fs::write(directory.path().join("verbatim.toml"), file).unwrap();
+        let mut config = Config::read(directory.path(), None, Unnamed::Read, &[], &BTreeMap::new()).unwrap();
+        assert!(!config.is_demo());
+        send_all_to(&mut config, "http://127.0.0.1:1").unwrap();
+        assert!(config.is_demo());
+        let gateway = config.gateway(&BTreeMap::new(), "test", [0; 32], None).unwrap();
+        for name in builtin_providers().iter().map(|known| known.name) {
+            let base_url = gateway.provider(name).unwrap().base_url.to_string();
+            assert!(base_url.starts_with("http://127.0.0.1:1"), "{name} leads to {base_url}");
+        }
+        assert!(gateway.provider("mine").is_none());
+    }
 }

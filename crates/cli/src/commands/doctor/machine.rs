@@ -6,7 +6,7 @@ use std::path::Path;
 use bytesize::ByteSize;
 
 use super::super::Setting;
-use super::Finding;
+use super::{Finding, listener};
 use crate::client::Client;
 use crate::config::Origin;
 use crate::data_dir::{DataDir, Instance};
@@ -21,7 +21,10 @@ pub(super) fn configuration(setting: &Setting) -> Finding {
     let file = config.file.as_ref().map_or("no file".into(), |file| file.display().to_string());
     Finding::good(
         "configuration",
-        format!("{file}, {set} settings that are not the default (`verbatim config check`)"),
+        match set {
+            1 => format!("{file}, 1 setting that is not the default (`verbatim config check`)"),
+            _ => format!("{file}, {set} settings that are not the default (`verbatim config check`)"),
+        },
     )
 }
 
@@ -87,11 +90,17 @@ pub(super) fn ports(setting: &Setting) -> Vec<Finding> {
 fn port(what: &str, flag: &str, address: SocketAddr) -> Finding {
     match TcpListener::bind(address) {
         Ok(_) => Finding::good(what, format!("{address} is free")),
-        Err(error) => Finding::bad(
-            what,
-            format!(
-                "can't listen on {address}: {error}; end what listens there, or choose another with {flag}"
-            ),
-        ),
+        Err(error) => {
+            let holder = match listener::at(address) {
+                Some((name, pid)) if name == "verbatim" => {
+                    format!("another Verbatim, pid {pid}, that has it")
+                }
+                Some((name, pid)) => format!("{name}, pid {pid}, that has it"),
+                None => "what listens there".to_owned(),
+            };
+            let text =
+                format!("can't listen on {address}: {error}; end {holder}, or choose another with {flag}");
+            Finding::bad(what, text)
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 mod call;
 mod engines;
+mod listener;
 mod machine;
 mod providers;
 mod records;
@@ -87,7 +88,10 @@ pub(super) fn run(setting: &Setting, call: bool) -> Result<ExitCode> {
             None => records::at_rest(setting, &engines).await,
         });
         engines.close().await;
-        tell(providers::reachable(&client, setting).await?);
+        tell(match &instance {
+            Some(instance) if instance.demo => vec![providers::of_demo()],
+            _ => providers::reachable(&client, setting).await?,
+        });
         if call {
             tell(vec![call::through_relay(&client, setting, instance.as_ref()).await?]);
         }
@@ -96,6 +100,9 @@ pub(super) fn run(setting: &Setting, call: bool) -> Result<ExitCode> {
     if bad == 0 {
         return Ok(ExitCode::SUCCESS);
     }
-    terminal::out(format_args!("\n{bad} of these need something done"));
+    terminal::out(format_args!(
+        "\n{bad} of these {} something done",
+        if bad == 1 { "needs" } else { "need" }
+    ));
     Ok(ExitCode::FAILURE)
 }

@@ -31,14 +31,16 @@ pub(super) fn run(setting: &Setting, program: &Program) -> Result<ExitCode> {
         tell_of_other_upstreams(setting, &instance);
         let code = match child::start(program, &instance.gateway, Command::spawn)? {
             Ok(mut started) => child::exit_code(child::wait(&mut started, &mut signals).await?),
-            Err(code) => code,
+            Err(code) => return Ok(code),
         };
         let Some(web) = &instance.web else { return Ok(code) };
-        tokio::select! {
+        let calls = tokio::select! {
             told = wait_and_tell(&client, web, &program.session) => told?,
-            _ = signals.next() => {}
+            _ = signals.next() => None,
+        };
+        if calls != Some(0) {
+            terminal::tell(format_args!("verbatim: {web}/exchanges?q=session:{}", program.session));
         }
-        terminal::tell(format_args!("verbatim: {web}/exchanges?q=session:{}", program.session));
         Ok(code)
     })
 }
@@ -75,21 +77,22 @@ fn tell_of_other_upstreams(setting: &Setting, instance: &Instance) {
     }
 }
 
-/// Waits until the session's calls are archived and their number stands still, then sums them up.
-async fn wait_and_tell(client: &Client, web: &str, session: &str) -> Result<()> {
+/// Waits until the session's calls are archived and their number stands still, then sums them up; gives their number, if
+/// it can be known.
+async fn wait_and_tell(client: &Client, web: &str, session: &str) -> Result<Option<u64>> {
     let deadline = Instant::now() + ARCHIVING;
     let mut last = None;
     loop {
         let now = match summary::of_api(client, web, session).await {
             Ok(now) => now,
             // Behind a password only a person gets in; the link is theirs.
-            Err(summary::Unanswered::Locked) => return Ok(()),
+            Err(summary::Unanswered::Locked) => return Ok(None),
             Err(summary::Unanswered::Failed(error)) => bail!(error),
         };
         let still = last.as_ref() == Some(&now) && now.running == 0;
         if still || Instant::now() > deadline {
             summary::tell(&now, session);
-            return Ok(());
+            return Ok(Some(now.calls));
         }
         last = Some(now);
         tokio::time::sleep(3 * LOOK).await;

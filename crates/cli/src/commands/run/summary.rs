@@ -16,7 +16,7 @@ const PAGES: usize = 20;
 /// Sums over a session's exchanges.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Summary {
-    calls: u64,
+    pub(super) calls: u64,
     failed: u64,
     pub(super) running: u64,
     input_tokens: u64,

@@ -6,7 +6,7 @@ use verbatim_core::model::ProviderDialect;
 use verbatim_gateway::builtin_providers;
 
 use super::variables::{BASE_URLS, BaseUrlVariable};
-use crate::config::{Config, ProviderSettings, Upstream};
+use crate::config::{Config, Origin, ProviderSettings, Upstream};
 
 /// A base URL that is set already.
 #[derive(Debug, PartialEq, Eq)]
@@ -19,17 +19,32 @@ pub(super) struct Named {
 /// The base URLs in the environment that lead somewhere else than to the relay at this port, one a provider.
 pub(super) fn named(environment: &BTreeMap<String, String>, relay_port: u16) -> Vec<Named> {
     let mut named: Vec<Named> = Vec::new();
-    for &BaseUrlVariable { name: variable, provider, added, .. } in BASE_URLS {
-        let Some(value) = environment.get(variable).filter(|value| !value.trim().is_empty()) else {
-            continue;
-        };
-        let base_url = complete(value.trim(), added);
-        if leads_to_relay(&base_url, relay_port) || named.iter().any(|known| known.provider == provider) {
-            continue;
+    for found in all(environment).filter(|found| !leads_to_relay(&found.base_url, relay_port)) {
+        if !named.iter().any(|known| known.provider == found.provider) {
+            named.push(found);
         }
-        named.push(Named { variable, provider, base_url });
     }
     named
+}
+
+/// Tells of those that lead to the relay itself, where no other one names the provider: a line each.
+pub(super) fn left(environment: &BTreeMap<String, String>, relay_port: u16) -> Vec<String> {
+    let named = named(environment, relay_port);
+    all(environment)
+        .filter(|found| leads_to_relay(&found.base_url, relay_port))
+        .filter(|found| !named.iter().any(|known| known.provider == found.provider))
+        .map(|Named { variable, provider, .. }| {
+            format!("{variable} leads to this relay itself, so it does not say where calls for {provider} go")
+        })
+        .collect()
+}
+
+/// Every base URL that is set.
+fn all(environment: &BTreeMap<String, String>) -> impl Iterator<Item = Named> {
+    BASE_URLS.iter().filter_map(|&BaseUrlVariable { name: variable, provider, added, .. }| {
+        let value = environment.get(variable).map(|value| value.trim()).filter(|value| !value.is_empty())?;
+        Some(Named { variable, provider, base_url: complete(value, added) })
+    })
 }
 
 /// Whether a variable says where calls go, and so where the keys go that are sent with them.
@@ -59,7 +74,7 @@ pub(super) fn adopt(config: &mut Config, environment: &BTreeMap<String, String>)
                     api_key_header: None,
                     headers: BTreeMap::new(),
                 };
-                config.add_provider(provider, variable);
+                config.add_provider(provider, Origin::Environment(variable.to_owned()));
             }
             Ok(_) => {}
             Err(_) => tracing::warn!("{variable} is no base URL, so it is left alone"),
