@@ -30,7 +30,8 @@ impl Engines {
     /// Starts engines that keep what they confirm, with the archive's tables, for roles that call `upstream`.
     pub(crate) async fn start(binaries: &Path, upstream: SocketAddr) -> Result<Self> {
         let nats = NatsServer::start("").await;
-        let postgres = PostgresServer::start(&PostgresOptions { durable: true, ..PostgresOptions::default() });
+        let postgres =
+            PostgresServer::start(&PostgresOptions { durable: true, ..PostgresOptions::default() });
         let database = postgres.create_database();
         let environment = vec![
             ("VERBATIM_NATS__URL", nats.url()),
@@ -87,7 +88,8 @@ impl Engines {
 
     /// How many archived exchanges have this of their columns.
     pub(crate) fn archived_where(&self, condition: &str) -> Result<u64> {
-        let count = self.postgres.sql(&self.database, &format!("SELECT count(*) FROM exchange WHERE {condition}"));
+        let count =
+            self.postgres.sql(&self.database, &format!("SELECT count(*) FROM exchange WHERE {condition}"));
         count.parse().context("a number of exchanges")
     }
 }
