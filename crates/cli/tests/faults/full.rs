@@ -32,7 +32,7 @@ async fn required_capture_with_log_and_spool_full_refuses_calls_before_the_provi
         seen.iter_mut().flat_map(|seen| seen.extract_if(.., |seen| which(seen)).collect::<Vec<_>>()).collect()
     };
     let refused = take(|seen| seen.complete && seen.status == Some(503));
-    // It ran full under these: their callers are not told that they are whole, since that is not sure yet.
+    // It ran full under these: their ends are held back until they are durable, and their callers gave up waiting.
     let cut = take(|seen| !seen.complete);
     assert!(!refused.is_empty() && refused.iter().all(|seen| seen.call.kind == Kind::Whole));
     for one in &refused {
