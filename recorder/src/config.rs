@@ -20,6 +20,8 @@ pub struct RecorderConfig {
     pub settle_every: Duration,
     /// How long an exchange runs before a checkpoint of it is archived, and between two checkpoints.
     pub checkpoint_after: Duration,
+    /// Bytes that the log may hold.
+    pub log_bytes: u64,
     /// How often the log is purged.
     pub purge_every: Duration,
     /// What may be deleted.
@@ -39,6 +41,7 @@ impl Default for RecorderConfig {
             hold: Duration::from_secs(10),
             settle_every: Duration::from_secs(2),
             checkpoint_after: Duration::from_secs(300),
+            log_bytes: 4 << 30,
             purge_every: Duration::from_secs(2),
             retention: Retention::default(),
             retention_every: Duration::from_secs(600),

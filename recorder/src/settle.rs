@@ -23,8 +23,9 @@ const SCAN_MESSAGES: usize = 512;
 const SCAN_BYTES: usize = 8 * 1024 * 1024;
 /// Bytes of bodies gathered before they are archived; the other exchanges wait for the next scan.
 const GATHER_BYTES: u64 = 48 * 1024 * 1024;
-/// The fewest messages that an open exchange may keep from being purged before it is checkpointed for that.
-const PIN_MESSAGES: u64 = 100_000;
+/// Of the log's room, an open exchange may keep so much from being purged before it is checkpointed for that: one part
+/// in so many.
+const PINNED_SHARE: u64 = 10;
 
 /// What was archived of an open exchange.
 struct Archived {
@@ -112,7 +113,9 @@ async fn checkpoint(
     open: Vec<OpenExchange>,
 ) -> PortResult<()> {
     let floors = ports.log.floors().await?;
-    let pinned = (ports.log.health().await?.messages / 10).max(PIN_MESSAGES);
+    let health = ports.log.health().await?;
+    let message_bytes = (health.bytes / health.messages.max(1)).max(1);
+    let pinned = config.log_bytes / PINNED_SHARE / message_bytes;
     let now = ports.clock.now();
     let pinning: HashSet<ExchangeId> = open
         .iter()

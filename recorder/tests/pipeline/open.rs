@@ -94,6 +94,26 @@ async fn a_long_exchange_is_checkpointed_while_it_runs_and_whole_when_it_ends() 
 }
 
 #[tokio::test]
+async fn an_exchange_that_keeps_a_tenth_of_the_log_from_being_purged_is_checkpointed_though_it_is_young() {
+    let mut bed = Bed::new().await;
+    bed.config.log_bytes = 2_000;
+    bed.log.heartbeat(GATEWAY).await.unwrap();
+    let id = ExchangeId::mint();
+    bed.append(start(id, REQUEST)).await;
+    bed.append(part(id, 0, &ANSWER[..40])).await;
+    for _ in 0..10 {
+        let other = ExchangeId::mint();
+        let first = bed.append(start(other, REQUEST)).await;
+        let second = bed.append(part(other, 0, ANSWER)).await;
+        bed.append(end(other, &[first, second], false)).await;
+    }
+    bed.start();
+    bed.wait_for_rank(id, Rank::Running).await;
+    wait_until(async || bed.log.messages().is_empty()).await;
+    bed.stop().await;
+}
+
+#[tokio::test]
 async fn a_checkpoint_leaves_in_the_log_what_comes_behind_a_hole_that_may_be_filled() {
     let mut bed = Bed::new().await;
     bed.config.checkpoint_after = Duration::ZERO;

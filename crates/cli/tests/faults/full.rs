@@ -18,7 +18,7 @@ fn bulk(name: &str) -> Vec<Call> {
 async fn a_full_stream_loses_nothing_that_the_spool_can_hold() {
     let full = [("VERBATIM_CAPTURE_LOG__MAX_BYTES", "1MiB")];
     let mut ground = Ground::without_recorders("required", &full).await;
-    let seen = ground.begin("full", calls(600, 20_000)).finish().await;
+    let seen = ground.begin("full", calls(2_000, 20_000)).finish().await;
     assert!(ground.gateways[0].metric("verbatim_spooled_exchanges").await > 0.0, "it was not full");
     ground.recorders.iter_mut().for_each(|place| place.start(&ground.engines));
     ground.all_is_there(&seen).await;

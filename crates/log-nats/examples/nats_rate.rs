@@ -1,6 +1,6 @@
 //! How fast the log is, against a `nats-server` of its own on this machine.
 //!
-//! `cargo run --release -p verbatim-log-nats --example append_rate [EXCHANGES]`
+//! `cargo run --release -p verbatim-log-nats --example nats_rate [EXCHANGES]`
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a measurement for people")]
 
 use std::sync::Arc;
