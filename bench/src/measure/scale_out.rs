@@ -91,6 +91,12 @@ pub(crate) async fn scale_out(bench: &Bench, report: &mut Report) -> Result<()> 
 /// Pages of the list, and of filtered ones, over all that is archived.
 async fn lists(bench: &Bench, engines: &Engines, report: &mut Report, exchanges: u64) -> Result<()> {
     let (web, address) = engines.role(&bench.binaries, "web").await?;
+    // It answers probes alone until it has its engines.
+    let began = Instant::now();
+    while get_json(address, "/api/v1/exchanges?limit=1").await.is_err() {
+        ensure!(began.elapsed() < Duration::from_secs(60), "the dashboard does not get its engines");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
     for (what, query) in [
         ("list page", ""),
         ("filtered by model", "&q=model:gpt-4o-mini"),
