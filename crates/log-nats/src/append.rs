@@ -8,6 +8,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout_at};
 use verbatim_core::ports::{Message, PortError, PortResult, Sequence};
 
+use crate::fullness::Fullness;
 use crate::measure::Measures;
 use crate::requests::{Answer, ApiError, Requests};
 use crate::wire;
@@ -33,12 +34,15 @@ pub(crate) struct Appender {
     requests: Requests,
     answer_within: Duration,
     room: Arc<Semaphore>,
+    fullness: Fullness,
     measures: Measures,
 }
 
 impl Appender {
     pub(crate) fn new(requests: Requests, answer_within: Duration) -> Self {
-        Self { requests, answer_within, room: Arc::new(Semaphore::new(ROOM)), measures: Measures::new() }
+        let fullness = Fullness::new(requests.clone(), answer_within);
+        let room = Arc::new(Semaphore::new(ROOM));
+        Self { requests, answer_within, room, fullness, measures: Measures::new() }
     }
 
     /// See the port. The order is kept on the way: one connection, one stream.
@@ -74,12 +78,16 @@ impl Appender {
             )));
         };
         let headers = wire::headers(message.exchange);
-        let room = self.room(message.payload.len(), deadline).await?;
+        let share = self.fullness.take(message.payload.len()).await?;
+        let room = self.room(message.payload.len(), share, deadline).await?;
         self.requests.send(subject, Some(headers), message.payload, Some(room), deadline).await
     }
 
-    async fn room(&self, bytes: usize, deadline: Instant) -> PortResult<OwnedSemaphorePermit> {
-        let units = u32::try_from(bytes.div_ceil(UNIT).clamp(LEAST, ROOM)).expect("the room is small");
+    /// Waits for room on the way; where less than [`ROOM`] may be there, everything counts for more.
+    async fn room(&self, bytes: usize, share: u64, deadline: Instant) -> PortResult<OwnedSemaphorePermit> {
+        let times = ROOM.div_ceil(usize::try_from(share).unwrap_or(usize::MAX).div_ceil(UNIT));
+        let units = bytes.div_ceil(UNIT).max(LEAST).saturating_mul(times).min(ROOM);
+        let units = u32::try_from(units).expect("the room is small");
         match timeout_at(deadline, Arc::clone(&self.room).acquire_many_owned(units)).await {
             Ok(Ok(room)) => Ok(room),
             Ok(Err(_)) | Err(_) => {

@@ -83,8 +83,9 @@ pub struct Config {
     /// How many servers keep each message, 1, 3 or 5. Counts when the streams are made; an existing stream keeps what it
     /// has.
     pub replicas: u8,
-    /// Messages are refused while the stream takes more than so many bytes; 0: the account's limit. Counts when the
-    /// stream is made; an existing one keeps what it has.
+    /// The stream takes so many bytes at most; 0: the account's limit. The last sixteenth of it, or 4 MiB where that is
+    /// more, stays free, and messages that need it are refused. Counts when the stream is made; an existing one keeps
+    /// what it has.
     pub max_bytes: u64,
     /// What is not acknowledged for so long is delivered again. A property of the consumers, which all processes share:
     /// it must be the same everywhere.

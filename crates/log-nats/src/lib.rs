@@ -16,6 +16,7 @@ mod dead_letters;
 mod deliveries;
 mod error;
 mod events;
+mod fullness;
 mod garbage;
 mod hearing;
 mod live;

@@ -151,22 +151,6 @@ async fn appends_to_a_paused_server_fail_in_time_and_work_again_when_it_goes_on(
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_full_stream_takes_messages_again_once_it_was_purged() {
-    let server = NatsServer::start("").await;
-    let log = NatsLog::connect(Config { max_bytes: 1 << 20, ..config(&server) }).await.unwrap();
-    let large = || message(MessageKind::Part, "gateway-1", vec![0; 100 << 10]);
-    let results = log.append((0..20).map(|_| large()).collect()).await;
-    let (taken, refused): (Vec<_>, Vec<_>) = results.into_iter().partition(Result::is_ok);
-    assert!((5..=10).contains(&taken.len()), "{} were taken", taken.len());
-    let error = refused[0].as_ref().unwrap_err();
-    assert!(error.is_transient() && error.to_string().contains("maximum bytes exceeded"), "{error}");
-    let last = *taken.last().unwrap().as_ref().unwrap();
-    log.purge(last).await.unwrap();
-    assert!(append(&log, vec![large(), large()]).await[0] > last);
-    log.shutdown().await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_message_that_is_too_large_is_refused_for_good_and_its_neighbours_are_not() {
     let server = NatsServer::start("").await;
     let log = connect(&server).await;

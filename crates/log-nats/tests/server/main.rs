@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 mod faults;
+mod full;
 mod garbage;
 mod refusals;
 mod sharing;
