@@ -189,11 +189,12 @@ impl Stream {
         })
     }
 
-    /// Lets go of what is below, in steps.
+    /// Lets go of what is below, in steps; of the last message only when another has come.
     pub(crate) async fn purge(&self, floor: Sequence) -> PortResult<()> {
         let state = self.state(CAPTURE).await?;
-        // To purge beyond the end would let sequences jump.
-        let floor = floor.min(state.last_seq + 1);
+        // Behind the last message a server purges everything, and with it what it confirms meanwhile (2.9 to 2.11);
+        // beyond that, sequences would jump.
+        let floor = floor.min(state.last_seq);
         // Below the second message there is at most one, and JetStream takes 0 and 1 for everything.
         let mut below = state.first_seq.max(1);
         while below < floor {

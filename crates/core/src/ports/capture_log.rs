@@ -174,7 +174,8 @@ pub trait CaptureLog: Send + Sync + 'static {
     /// How far it has been read.
     async fn floors(&self) -> PortResult<Floors>;
 
-    /// Lets go of every message below `floor`. Space may come back later, in steps.
+    /// Lets go of every message below `floor`; of the log's last one perhaps only when another has come. Space may come
+    /// back later, in steps.
     async fn purge(&self, floor: Sequence) -> PortResult<()>;
 
     /// Stores messages that can't be processed; durable when it returns. They are kept until someone looks.

@@ -1,14 +1,16 @@
-//! A full stream refuses what it has no room for, and keeps what it confirmed.
+//! A full stream refuses what it has no room for; full or purged, it keeps what it confirmed and nobody read.
 
 use std::sync::Arc;
 
+use futures_util::StreamExt;
+use serde_json::Value;
 use tokio::task::JoinSet;
 use verbatim_core::ports::{CaptureLog, Message, MessageKind, Sequence};
 use verbatim_log_nats::{Config, NatsLog};
 use verbatim_testkit::NatsServer;
 use verbatim_testkit::capture_log::message;
 
-use crate::support::{append_at_last, config};
+use crate::support::{append, append_at_last, config, stranger};
 
 const ROOM: u64 = 1 << 20;
 
@@ -60,5 +62,22 @@ async fn what_a_full_stream_confirmed_is_not_let_go_for_what_comes_later() {
     let read = log.read(&taken).await.unwrap();
     let gone = read.iter().filter(|message| message.is_none()).count();
     assert_eq!(gone, 0, "of {} confirmed messages, so many are gone", taken.len());
+    log.shutdown().await;
+}
+
+/// A server that is asked to purge what is behind its last message purges everything, and with it what it stores and
+/// confirms meanwhile.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_purge_reaches_behind_the_last_message() {
+    let server = NatsServer::start("").await;
+    let log = NatsLog::connect(config(&server)).await.unwrap();
+    let last = append(&log, vec![part(10), part(10), part(10)]).await[2];
+    let stranger = stranger(&server).await;
+    let mut asked = stranger.subscribe("$JS.API.STREAM.PURGE.CAP").await.unwrap();
+    stranger.flush().await.unwrap();
+    log.purge(last + 1).await.unwrap();
+    let question: Value = serde_json::from_slice(&asked.next().await.unwrap().payload).unwrap();
+    assert_eq!(question["seq"], last);
+    assert_eq!(log.health().await.unwrap().messages, 1);
     log.shutdown().await;
 }
