@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use crate::calls::{Call, large, mixed};
 use crate::client::{Seen, make_all};
 use crate::relay::Relay;
+use crate::stalls;
 use crate::verdict::{Archived, Trial, Verdict, ends_pending, open_exchanges, read_archive};
 use verbatim_mock_provider::{Config, Detail, LedgerOptions, MockProvider};
 
@@ -21,6 +22,7 @@ struct Ground {
 
 impl Ground {
     async fn new(capture: &str) -> Self {
+        stalls::watch();
         let directory = tempfile::tempdir().unwrap();
         let ledger = LedgerOptions { detail: Detail::Bodies, ..LedgerOptions::default() };
         let mock = MockProvider::start(Config { ledger, ..Config::default() }).await.unwrap();
@@ -95,6 +97,10 @@ async fn trial(name: &str, capture: &str, calls: Vec<Call>, connections: usize, 
     let mut ground = Ground::new(capture).await;
     let count = calls.len();
     let (seen, killed) = ground.run(calls, connections, kills).await;
+    for kill in &killed {
+        let held_up = stalls::longest_before(*kill).as_millis();
+        eprintln!("{name}: before a kill the machine held up everybody for {held_up} ms");
+    }
     if let Some(peak) = ground.relay.peak_memory() {
         eprintln!("{name}: the relay's process took {} MiB at most", peak >> 20);
     }

@@ -8,4 +8,5 @@ mod client;
 mod faults;
 mod recorded;
 mod relay;
+mod stalls;
 mod verdict;

@@ -15,6 +15,7 @@ use crate::client::Seen;
 use crate::engines::Engines;
 use crate::load::Load;
 use crate::place::Place;
+use crate::stalls;
 use crate::verdict::{Archived, Trial, Verdict, read_records};
 
 /// Connections of callers to each gateway.
@@ -48,6 +49,7 @@ impl Ground {
 
     /// The same where no recorder runs yet, with more settings.
     pub(crate) async fn without_recorders(capture: &str, settings: &[(&str, &str)]) -> Self {
+        stalls::watch();
         let postgres = tokio::task::spawn_blocking(|| PostgresServer::start(&PostgresOptions::default()));
         let (nats, postgres) = tokio::join!(NatsServer::start(""), postgres);
         let mut engines = Engines::start_on(nats, Box::new(Box::new(postgres.unwrap()))).await.migrated();

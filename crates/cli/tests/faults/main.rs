@@ -25,6 +25,8 @@ mod recorders;
 #[path = "../scale_out/role.rs"]
 #[expect(dead_code, reason = "other test binaries use the rest of it")]
 mod role;
+#[path = "../e2e/stalls.rs"]
+mod stalls;
 #[path = "../support/mod.rs"]
 #[expect(dead_code, reason = "other test binaries use the rest of it")]
 mod support;
