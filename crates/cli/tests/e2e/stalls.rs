@@ -30,6 +30,7 @@ pub(crate) fn longest_before(at: Instant) -> Duration {
 }
 
 /// Does again and again what a log does: waits, writes and has it stored.
+#[expect(clippy::disallowed_methods, reason = "how long a wait takes is what it is after")]
 fn look_on() {
     let mut file = tempfile::tempfile().unwrap();
     loop {
