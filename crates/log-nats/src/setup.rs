@@ -72,7 +72,8 @@ pub(crate) async fn ensure(requests: &Requests, config: &Config) -> Result<(), N
 
 fn wanted(config: &Config) -> [Wanted; 4] {
     [
-        stream(config, CAPTURE, "cap.>", 7 * DAY, &json!({ "discard": "new", "allow_direct": true })),
+        // Nothing leaves for its age, which would take along what nobody read yet, and tell nobody.
+        stream(config, CAPTURE, "cap.>", Duration::ZERO, &json!({ "discard": "new", "allow_direct": true })),
         // A letter that is stored again is the same one for as long as it is kept.
         stream(config, DEAD_LETTERS, "dlq.>", 30 * DAY, &json!({ "duplicate_window": nanos(30 * DAY) })),
         consumer(config, RECORDER, &json!({ "filter_subject": ENDS, "max_ack_pending": RECORDER_PENDING })),
