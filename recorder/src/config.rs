@@ -24,6 +24,9 @@ pub struct RecorderConfig {
     pub log_bytes: u64,
     /// How often the log is purged.
     pub purge_every: Duration,
+    /// What was read stays in the log for so long, unless a quarter of its room is used: what a gateway writes of an
+    /// exchange that was settled is found there by its end.
+    pub keep_read: Duration,
     /// What may be deleted.
     pub retention: Retention,
     /// How often retention is enforced.
@@ -43,6 +46,7 @@ impl Default for RecorderConfig {
             checkpoint_after: Duration::from_secs(300),
             log_bytes: 4 << 30,
             purge_every: Duration::from_secs(2),
+            keep_read: Duration::ZERO,
             retention: Retention::default(),
             retention_every: Duration::from_secs(600),
             drain: Duration::from_secs(30),

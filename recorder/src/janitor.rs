@@ -1,15 +1,21 @@
 //! Lets the log go of what nobody needs any more.
 
+use std::collections::VecDeque;
+
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use verbatim_core::ports::PortResult;
+use verbatim_core::ports::{PortResult, Sequence};
 
 use crate::outage::Outage;
 use crate::{Ports, RecorderConfig};
 
+/// What was read is kept only while less than this part of the log's room is used.
+const KEPT_SHARE: u64 = 4;
+
 pub(crate) async fn run(config: RecorderConfig, ports: Ports, token: CancellationToken) -> PortResult<()> {
-    let mut outage = Outage::of("purge the capture log");
+    let (mut outage, mut kept) = (Outage::of("purge the capture log"), Kept::default());
     while !token.is_cancelled() {
-        match purge(&ports).await {
+        match purge(&config, &ports, &mut kept).await {
             Ok(()) => {
                 outage.over();
             }
@@ -24,9 +30,9 @@ pub(crate) async fn run(config: RecorderConfig, ports: Ports, token: Cancellatio
 }
 
 /// Purges once all others have stopped: what was acknowledged meanwhile need not be read again; where that can't be
-/// noted now, it is.
-pub(crate) async fn finish(ports: &Ports) -> PortResult<()> {
-    match purge(ports).await {
+/// noted now, it is. What is to be kept for a while is left to the next recorder.
+pub(crate) async fn finish(config: &RecorderConfig, ports: &Ports) -> PortResult<()> {
+    match purge(config, ports, &mut Kept::default()).await {
         Err(error) if error.is_transient() => {
             tracing::warn!(%error, "could not purge the capture log in the end");
             Ok(())
@@ -35,10 +41,34 @@ pub(crate) async fn finish(ports: &Ports) -> PortResult<()> {
     }
 }
 
+/// What could have been purged already.
+#[derive(Default)]
+struct Kept {
+    /// The floors that were found, and when, oldest first.
+    floors: VecDeque<(Instant, Sequence)>,
+    /// The highest of those that are old enough.
+    passed: Sequence,
+}
+
+impl Kept {
+    /// The floor that was found so long ago.
+    fn floor(&mut self, floor: Sequence, config: &RecorderConfig) -> Sequence {
+        let now = Instant::now();
+        self.floors.push_back((now, floor));
+        while let Some((_, old)) =
+            self.floors.pop_front_if(|(found, _)| now.duration_since(*found) >= config.keep_read)
+        {
+            self.passed = self.passed.max(old);
+        }
+        // An exchange that was opened meanwhile may need what stands before that.
+        self.passed.min(floor)
+    }
+}
+
 /// Purges below the first message that some reader may still need: an unread end or start, or the oldest piece of
 /// an exchange that is open. The open ones are asked for last: a start is remembered as open before it is
 /// acknowledged, so that none slips between the two.
-async fn purge(ports: &Ports) -> PortResult<()> {
+async fn purge(config: &RecorderConfig, ports: &Ports, kept: &mut Kept) -> PortResult<()> {
     let floors = ports.log.floors().await?;
     let mut floor = floors.recorder.min(floors.watch) + 1;
     if let Some(oldest) = ports.archive.oldest_open_sequence().await? {
@@ -48,5 +78,7 @@ async fn purge(ports: &Ports) -> PortResult<()> {
     metrics::gauge!("verbatim_log_bytes").set(health.bytes as f64);
     metrics::gauge!("verbatim_log_ends_pending").set(health.ends_pending as f64);
     metrics::gauge!("verbatim_log_dead_letters").set(health.dead_letters as f64);
-    ports.log.purge(floor).await
+    let old = kept.floor(floor, config);
+    let has_room = health.bytes < config.log_bytes / KEPT_SHARE;
+    ports.log.purge(if has_room { old } else { floor }).await
 }

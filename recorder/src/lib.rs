@@ -77,7 +77,7 @@ pub async fn run(
     tasks.spawn(watch::run(config.clone(), ports.clone(), token.clone(), recorded));
     tasks.spawn(settle::run(config.clone(), ports.clone(), token.clone()));
     tasks.spawn(janitor::run(config.clone(), ports.clone(), token.clone()));
-    tasks.spawn(retention::run(config, ports.clone(), token.clone()));
+    tasks.spawn(retention::run(config.clone(), ports.clone(), token.clone()));
     // Whichever fails first stops the others: half a recorder would look alive.
     let mut result = Ok(());
     while let Some(joined) = tasks.join_next().await {
@@ -89,7 +89,7 @@ pub async fn run(
         }
     }
     match result {
-        Ok(()) => Ok(janitor::finish(&ports).await?),
+        Ok(()) => Ok(janitor::finish(&config, &ports).await?),
         failed => failed,
     }
 }

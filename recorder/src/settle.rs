@@ -1,10 +1,11 @@
 //! Looks after open exchanges: long ones get a checkpoint, those of a dead gateway are settled as `incomplete`.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::time::Duration;
 
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use verbatim_core::model::{ExchangeId, Outcome};
+use verbatim_core::model::{ExchangeId, Outcome, Rank};
 use verbatim_core::ports::{
     Commit, Committed, DeadLetter, Liveness, OpenExchange, PortError, PortResult, Sequence,
 };
@@ -27,6 +28,11 @@ const GATHER_BYTES: u64 = 48 * 1024 * 1024;
 /// in so many.
 const PINNED_SHARE: u64 = 10;
 
+/// A gateway that was found dead may only have been cut off, for so long.
+const MAY_LIVE: Duration = Duration::from_secs(3600);
+/// Settled exchanges that are remembered of one gateway.
+const REMEMBERED: usize = 10_000;
+
 /// What was archived of an open exchange.
 struct Archived {
     id: ExchangeId,
@@ -41,6 +47,28 @@ struct Memory {
     died_at: HashMap<String, Sequence>,
     /// When an exchange was last archived as running.
     checkpoints: HashMap<ExchangeId, Instant>,
+    /// Exchanges whose last checkpoint ended at a hole though they keep much from being purged.
+    holes: HashSet<ExchangeId>,
+    /// What was settled of gateways that may turn out to live, and when; a gateway's last first.
+    settled: HashMap<String, VecDeque<(Instant, OpenExchange)>>,
+}
+
+impl Memory {
+    fn settled(&mut self, gateway: &str, done: Vec<Archived>, last: Sequence) {
+        let now = Instant::now();
+        let settled = self.settled.entry(gateway.to_owned()).or_default();
+        for Archived { id, .. } in done {
+            settled.push_front((now, OpenExchange { id, gateway: gateway.to_owned(), sequence: last + 1 }));
+        }
+        settled.truncate(REMEMBERED);
+    }
+
+    fn forget_old(&mut self) {
+        for settled in self.settled.values_mut() {
+            while settled.pop_back_if(|(at, _)| at.elapsed() > MAY_LIVE).is_some() {}
+        }
+        self.settled.retain(|_, settled| !settled.is_empty());
+    }
 }
 
 pub(crate) async fn run(config: RecorderConfig, ports: Ports, token: CancellationToken) -> PortResult<()> {
@@ -76,13 +104,35 @@ async fn look(config: &RecorderConfig, ports: &Ports, memory: &mut Memory) -> Po
     }
     let known: HashSet<ExchangeId> = gateways.values().flatten().map(|open| open.id).collect();
     memory.checkpoints.retain(|id, _| known.contains(id));
+    memory.holes.retain(|id| known.contains(id));
     memory.died_at.retain(|gateway, _| gateways.contains_key(gateway));
     for (gateway, open) in gateways {
         match ports.log.liveness(&gateway).await? {
             Liveness::Dead => settle(ports, memory, &gateway, open).await?,
-            Liveness::Alive => checkpoint(config, ports, memory, &gateway, open).await?,
+            Liveness::Alive => {
+                memory.died_at.remove(&gateway);
+                checkpoint(config, ports, memory, &gateway, open).await?;
+            }
             Liveness::Unknown => {}
         }
+    }
+    open_again(ports, memory).await
+}
+
+/// Opens again what was settled of a gateway that lives: it was only cut off, or another process sends what its spool
+/// holds. What comes of such an exchange is needed until its end has come.
+async fn open_again(ports: &Ports, memory: &mut Memory) -> PortResult<()> {
+    memory.forget_old();
+    let gateways: Vec<String> = memory.settled.keys().cloned().collect();
+    for gateway in gateways {
+        if ports.log.liveness(&gateway).await? != Liveness::Alive {
+            continue;
+        }
+        let again: Vec<OpenExchange> =
+            memory.settled[&gateway].iter().map(|(_, settled)| settled.clone()).collect();
+        tracing::warn!(gateway, exchanges = again.len(), "a gateway that was taken for dead lives");
+        ports.archive.open(&again, false).await?;
+        memory.settled.remove(&gateway);
     }
     Ok(())
 }
@@ -101,7 +151,9 @@ async fn settle(
     }
     // One that ended meanwhile is no longer open; the archive would not let an incomplete record replace it either.
     tracing::info!(gateway, exchanges = open.len(), "settling what a dead gateway left open");
-    archive(ports, gateway, open, floors.last, Outcome::Incomplete).await.map(|_| ())
+    let done = archive(ports, gateway, open, floors.last, Outcome::Incomplete).await?;
+    memory.settled(gateway, done, floors.last);
+    Ok(())
 }
 
 /// Archives what is known of exchanges that run long or keep the log from being purged.
@@ -135,15 +187,30 @@ async fn checkpoint(
     if due.is_empty() {
         return Ok(());
     }
-    let done = archive(ports, gateway, due, floors.last, Outcome::Running).await?;
+    let ids: Vec<ExchangeId> = due.iter().map(|open| open.id).collect();
+    let ranks = ports.archive.ranks(&ids).await?;
+    let is_settled = |(_, rank): &(OpenExchange, Option<Rank>)| *rank == Some(Rank::Incomplete);
+    let (again, running): (Vec<_>, Vec<_>) = due.into_iter().zip(ranks).partition(is_settled);
+    let running = running.into_iter().map(|(open, _)| open).collect();
+    // Nothing replaces what was settled but what is settled, too. The log keeps what has come since, as long as it can.
+    let again: Vec<OpenExchange> =
+        again.into_iter().map(|(open, _)| open).filter(|open| pinning.contains(&open.id)).collect();
+    let mut done = archive(ports, gateway, running, floors.last, Outcome::Running).await?;
+    if !again.is_empty() {
+        done.extend(archive(ports, gateway, again.clone(), floors.last, Outcome::Incomplete).await?);
+        ports.archive.open(&again, false).await?;
+    }
     memory.checkpoints.extend(done.iter().map(|done| (done.id, Instant::now())));
     // A checkpoint ends at the first hole, though what comes behind that is in the log: there it stays, unless it
-    // keeps too much else from being purged.
-    let advanced: Vec<OpenExchange> = done
-        .into_iter()
-        .filter(|done| done.beyond == 0 || pinning.contains(&done.id))
-        .map(|done| OpenExchange { id: done.id, gateway: gateway.to_owned(), sequence: floors.last + 1 })
-        .collect();
+    // keeps too much else from being purged, and the hole is there to stay.
+    let mut advanced = Vec::with_capacity(done.len());
+    for Archived { id, beyond } in done {
+        let is_known = beyond > 0 && !memory.holes.insert(id);
+        if beyond == 0 || (is_known && pinning.contains(&id)) {
+            memory.holes.remove(&id);
+            advanced.push(OpenExchange { id, gateway: gateway.to_owned(), sequence: floors.last + 1 });
+        }
+    }
     ports.archive.open(&advanced, true).await
 }
 

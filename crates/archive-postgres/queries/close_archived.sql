@@ -5,8 +5,8 @@ WHERE id IN (
     WHERE
         o.id = ANY($1::uuid[])
         AND (
-            EXISTS (SELECT FROM exchange AS e WHERE e.id = o.id AND e.rank > 0)
-            OR EXISTS (SELECT FROM exchange_stray AS e WHERE e.id = o.id AND e.rank > 0)
+            EXISTS (SELECT FROM exchange AS e WHERE e.id = o.id AND e.rank > 1)
+            OR EXISTS (SELECT FROM exchange_stray AS e WHERE e.id = o.id AND e.rank > 1)
         )
     ORDER BY o.id
     FOR UPDATE

@@ -180,3 +180,52 @@ async fn a_start_from_before_the_clock_was_set_back_is_not_held_until_the_clock_
     wait_until(async || !bed.archive.open_exchanges(None, 10).await.unwrap().is_empty()).await;
     bed.stop().await;
 }
+
+#[tokio::test]
+async fn what_a_gateway_writes_that_was_taken_for_dead_is_kept_for_its_end() {
+    let mut bed = Bed::new().await;
+    let (id, other) = (ExchangeId::mint(), ExchangeId::mint());
+    let first = bed.append(start(id, REQUEST)).await;
+    let second = bed.append(part(id, 0, &ANSWER[..70])).await;
+    bed.start();
+    bed.wait_for_rank(id, Rank::Incomplete).await;
+    wait_until(async || bed.log.messages().is_empty()).await;
+    // It was only cut off.
+    bed.log.heartbeat(GATEWAY).await.unwrap();
+    wait_until(async || !bed.archive.open_exchanges(None, 10).await.unwrap().is_empty()).await;
+    let third = bed.append(part(id, 70, &ANSWER[70..])).await;
+    let (one, two) = (bed.append(start(other, REQUEST)).await, bed.append(part(other, 0, ANSWER)).await);
+    bed.append(end(other, &[one, two], false)).await;
+    bed.wait_for_rank(other, Rank::Complete).await;
+    assert_eq!(bed.log.read(&[third]).await.unwrap().iter().flatten().count(), 1);
+    bed.append(end(id, &[first, second, third], false)).await;
+    bed.wait_for_rank(id, Rank::Complete).await;
+    let (exchange, heads) = bed.archive.get(id).await.unwrap().unwrap();
+    assert_eq!(exchange.integrity, Integrity::Whole, "{:?}", heads.notes);
+    assert_eq!(body(&bed.archive, id, Leg::ClientResponse).await, ANSWER);
+    assert_eq!(bed.archive.open_exchanges(None, 10).await.unwrap(), []);
+    bed.stop().await;
+}
+
+#[tokio::test]
+async fn what_was_read_stays_in_the_log_for_a_while_as_long_as_there_is_room() {
+    let mut bed = Bed::new().await;
+    bed.config.keep_read = Duration::from_secs(3600);
+    bed.log.heartbeat(GATEWAY).await.unwrap();
+    let record = async |bed: &Bed| {
+        let id = ExchangeId::mint();
+        let first = bed.append(start(id, REQUEST)).await;
+        let second = bed.append(part(id, 0, ANSWER)).await;
+        bed.append(end(id, &[first, second], false)).await;
+        bed.wait_for_rank(id, Rank::Complete).await;
+    };
+    bed.start();
+    record(&bed).await;
+    bed.stop().await;
+    assert_eq!(bed.log.messages().len(), 3, "a stopping recorder leaves it, too");
+    bed.config.log_bytes = 1;
+    bed.start();
+    record(&bed).await;
+    wait_until(async || bed.log.messages().is_empty()).await;
+    bed.stop().await;
+}

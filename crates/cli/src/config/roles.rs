@@ -1,6 +1,7 @@
 //! What each role is told, made from the settings.
 
 use std::path::Path;
+use std::time::Duration;
 
 use http::{HeaderName, HeaderValue};
 use verbatim_core::model::ProviderDialect;
@@ -19,6 +20,9 @@ use super::{Config, Invalid};
 
 /// What a provider given by `--upstream` is called where its address tells nothing.
 const UPSTREAM: &str = "upstream";
+
+/// On NATS, what was read stays for so long; a gateway is taken for dead after half of it.
+const KEEP_READ: Duration = Duration::from_secs(60);
 
 impl Config {
     /// What the relay is told. `identity` names this process in the capture log.
@@ -115,7 +119,10 @@ impl Config {
     /// What the recorder is told.
     pub(crate) fn recorder(&self) -> RecorderConfig {
         let retention = &self.settings.retention;
+        // Gateways that are processes of their own may be cut off, taken for dead, and go on.
+        let keep_read = if self.settings.nats.url.is_some() { KEEP_READ } else { Duration::ZERO };
         RecorderConfig {
+            keep_read,
             drain: self.settings.recorder.drain.0,
             log_bytes: self.settings.capture_log.max_bytes.0,
             retention: Retention {

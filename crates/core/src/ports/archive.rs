@@ -143,8 +143,9 @@ pub trait Archive: Send + Sync + 'static {
     /// The ranks of those that are archived, in the order asked.
     async fn ranks(&self, ids: &[ExchangeId]) -> PortResult<Vec<Option<Rank>>>;
 
-    /// Remembers exchanges as open; one that is archived above `running` is not. An open one keeps the lower
-    /// sequence unless `advance` says that its checkpoint now holds what came before.
+    /// Remembers exchanges as open; one that is archived above `incomplete` is not: that one was settled, and may turn
+    /// out to go on. An open one keeps the lower sequence unless `advance` says that its checkpoint now holds what came
+    /// before.
     async fn open(&self, exchanges: &[OpenExchange], advance: bool) -> PortResult<()>;
 
     /// Forgets that these were open, though nothing of them is archived: the archive refuses them, and the log may let

@@ -14,7 +14,7 @@ async fn all(archive: &dyn Archive) -> Vec<OpenExchange> {
     archive.open_exchanges(None, 100).await.unwrap()
 }
 
-/// A checkpoint does not close it, and what is archived already never opens.
+/// A checkpoint does not close it; what was settled opens only when it is opened again, what is complete never.
 pub async fn an_open_exchange_is_open_until_it_is_archived(world: MakeArchiveWorld) {
     let world = world();
     let archive = world.open().await;
@@ -32,11 +32,13 @@ pub async fn an_open_exchange_is_open_until_it_is_archived(world: MakeArchiveWor
     store(&*archive, vec![record(one, Outcome::Incomplete)]).await;
     assert_eq!(all(&*archive).await, [open(two, 9)]);
     assert_eq!(archive.oldest_open_sequence().await.unwrap(), Some(9));
-    archive.open(&[open(one, 5)], false).await.unwrap();
-    archive.open(&[open(one, 5)], true).await.unwrap();
-    assert_eq!(all(&*archive).await, [open(two, 9)]);
-    store(&*archive, vec![record(two, Outcome::Completed)]).await;
+    archive.open(&[open(one, 12)], false).await.unwrap();
+    assert_eq!(all(&*archive).await, [open(one, 12), open(two, 9)]);
+    store(&*archive, vec![record(two, Outcome::Completed), record(one, Outcome::Completed)]).await;
     assert_eq!(archive.oldest_open_sequence().await.unwrap(), None);
+    archive.open(&[open(one, 5)], false).await.unwrap();
+    archive.open(&[open(two, 5)], true).await.unwrap();
+    assert_eq!(all(&*archive).await, []);
     let running = record(ExchangeId::mint(), Outcome::Running);
     let id = running.exchange.id;
     store(&*archive, vec![running]).await;
