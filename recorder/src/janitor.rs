@@ -55,10 +55,11 @@ impl Kept {
     fn floor(&mut self, floor: Sequence, config: &RecorderConfig) -> Sequence {
         let now = Instant::now();
         self.floors.push_back((now, floor));
-        while let Some((_, old)) =
-            self.floors.pop_front_if(|(found, _)| now.duration_since(*found) >= config.keep_read)
+        while let Some((found, old)) = self.floors.front()
+            && now.duration_since(*found) >= config.keep_read
         {
-            self.passed = self.passed.max(old);
+            self.passed = self.passed.max(*old);
+            self.floors.pop_front();
         }
         // An exchange that was opened meanwhile may need what stands before that.
         self.passed.min(floor)

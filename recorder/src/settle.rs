@@ -65,7 +65,7 @@ impl Memory {
 
     fn forget_old(&mut self) {
         for settled in self.settled.values_mut() {
-            while settled.pop_back_if(|(at, _)| at.elapsed() > MAY_LIVE).is_some() {}
+            settled.retain(|(at, _)| at.elapsed() <= MAY_LIVE);
         }
         self.settled.retain(|_, settled| !settled.is_empty());
     }
