@@ -9,6 +9,7 @@
 mod bodies;
 mod commit;
 mod config;
+mod control;
 mod day;
 mod error;
 mod filter;

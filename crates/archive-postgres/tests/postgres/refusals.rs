@@ -29,15 +29,15 @@ async fn another_schema_is_refused_with_both_versions_and_the_remedy() {
     let name = server.create_database();
     let config = PostgresConfig { patience: Duration::ZERO, ..PostgresConfig::new(server.url(&name)) };
     let place = format!("127.0.0.1:{}/{name}", server.port());
-    permanent(&refusal(&config).await, &["PostgreSQL", &place, "schema none", "needs 1", "verbatim migrate"]);
+    permanent(&refusal(&config).await, &["PostgreSQL", &place, "schema none", "needs 4", "verbatim migrate"]);
     let first = migrate(&config).await.unwrap();
-    assert_eq!(first, Migrated { from: None, to: 1 });
-    assert_eq!(migrate(&config).await.unwrap(), Migrated { from: Some(1), to: 1 });
-    server.sql(&name, "UPDATE refinery_schema_history SET version = 0");
-    permanent(&refusal(&config).await, &[&place, "schema 0", "needs 1", "verbatim migrate"]);
-    server.sql(&name, "UPDATE refinery_schema_history SET version = 7");
-    permanent(&refusal(&config).await, &[&place, "schema 7", "newer than the 1"]);
-    permanent(&migrate(&config).await.unwrap_err(), &[&place, "schema 7", "newer than the 1"]);
+    assert_eq!(first, Migrated { from: None, to: 4 });
+    assert_eq!(migrate(&config).await.unwrap(), Migrated { from: Some(4), to: 4 });
+    server.sql(&name, "DELETE FROM refinery_schema_history WHERE version > 1");
+    permanent(&refusal(&config).await, &[&place, "schema 1", "needs 4", "verbatim migrate"]);
+    server.sql(&name, "UPDATE refinery_schema_history SET version = 777");
+    permanent(&refusal(&config).await, &[&place, "schema 777", "newer than the 4"]);
+    permanent(&migrate(&config).await.unwrap_err(), &[&place, "schema 777", "newer than the 4"]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use anyhow::{Result, bail};
 use async_trait::async_trait;
 use tokio::runtime::Handle;
-use verbatim_core::ports::{Archive, CaptureLog, Live, PortResult, SearchIndex};
+use verbatim_core::ports::{Archive, CaptureLog, Control, Live, PortResult, SearchIndex};
 
 use crate::config::Config;
 use crate::data_dir::DataDir;
@@ -30,9 +30,9 @@ pub(crate) trait Store: Send + Sync {
 pub(crate) trait LogStore: CaptureLog + Live + Store {}
 impl<T: CaptureLog + Live + Store> LogStore for T {}
 
-/// An archive, whichever engine keeps it.
-pub(crate) trait ArchiveStore: Archive + Store {}
-impl<T: Archive + Store> ArchiveStore for T {}
+/// An archive with the control store beside it, whichever engine keeps them.
+pub(crate) trait ArchiveStore: Archive + Control + Store {}
+impl<T: Archive + Control + Store> ArchiveStore for T {}
 
 /// A search index, whichever engine keeps it.
 #[async_trait]
