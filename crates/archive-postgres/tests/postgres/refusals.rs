@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use verbatim_archive_postgres::{Migrated, PostgresArchive, PostgresConfig, TlsConfig, TlsMode, migrate};
-use verbatim_core::ports::{PortError, PortResult, SystemClock};
+use verbatim_core::ports::{Archive, PortError, PortResult, SystemClock};
 use verbatim_testkit::postgres::{PASSWORD, PostgresServer, USER};
 
-use super::database;
+use super::{connect, database};
 
 async fn refusal(config: &PostgresConfig) -> PortError {
     let connected = PostgresArchive::connect(config, Arc::new(SystemClock)).await;
@@ -85,4 +85,18 @@ async fn a_start_waits_for_a_server_that_is_not_there_yet() {
         tokio::task::spawn_blocking(move || started.restart()).await.unwrap();
     });
     archive.unwrap().close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_looks_on_changes_nothing() {
+    let server = PostgresServer::shared();
+    let (name, config) = database(server).await;
+    let days = || server.sql(&name, "SELECT count(*) FROM exchange_day");
+    let none = days();
+    let onlooker = PostgresArchive::connect_to_look(&config, Arc::new(SystemClock)).await.unwrap();
+    assert_eq!(onlooker.health().await.unwrap().exchanges, 0);
+    onlooker.close().await;
+    assert_eq!(days(), none);
+    connect(&config).await.close().await;
+    assert_ne!(days(), none, "a role makes partitions ahead");
 }

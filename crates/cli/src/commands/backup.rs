@@ -21,7 +21,7 @@ pub(super) fn run(setting: &Setting, into: &Path) -> Result<ExitCode> {
     if let Some(postgres) = setting.config.postgres()? {
         // It names the tools that PostgreSQL has for that.
         let copied = runtime.block_on(async {
-            let archive = stores::try_archive(postgres).await?;
+            let archive = stores::look_at_archive(postgres).await?;
             let copied = archive.backup(into).await;
             archive.close().await;
             copied

@@ -16,7 +16,7 @@ use crate::data_dir::DataDir;
 use crate::waits::Waits;
 
 pub(crate) use embedded::{archive as embedded_archive, spool};
-pub(crate) use engines::{connect_archive, connect_log, index as index_on_engine, try_archive, try_log};
+pub(crate) use engines::{connect_archive, connect_log, index as index_on_engine, look_at_archive};
 pub(crate) use late_log::LateLog;
 
 /// What the composition root asks of a store beside its port.
