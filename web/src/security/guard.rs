@@ -129,7 +129,7 @@ mod tests {
 
     #[test]
     fn only_the_login_the_assets_and_the_probes_are_public() {
-        for path in ["/login", "/assets/x/app.css", "/livez"] {
+        for path in ["/login", "/assets/x/css/base.css", "/livez"] {
             assert!(is_public(path), "{path}");
         }
         for path in ["/", "/exchanges", "/api/v1/exchanges", "/metrics", "/login/", "/openapi.json"] {
