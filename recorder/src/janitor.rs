@@ -4,8 +4,10 @@ use std::collections::VecDeque;
 
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use verbatim_core::ports::{PortResult, Sequence};
+use verbatim_core::model::Timestamp;
+use verbatim_core::ports::{Floors, PortResult, Sequence};
 
+use crate::lag::{Lag, Waiting};
 use crate::outage::Outage;
 use crate::{Ports, RecorderConfig};
 
@@ -13,9 +15,10 @@ use crate::{Ports, RecorderConfig};
 const KEPT_SHARE: u64 = 4;
 
 pub(crate) async fn run(config: RecorderConfig, ports: Ports, token: CancellationToken) -> PortResult<()> {
-    let (mut outage, mut kept) = (Outage::of("purge the capture log"), Kept::default());
+    let mut outage = Outage::of("purge the capture log");
+    let (mut lag, mut kept) = (Lag::default(), Kept::default());
     while !token.is_cancelled() {
-        match purge(&config, &ports, &mut kept).await {
+        match look_and_purge(&config, &ports, &mut lag, &mut kept).await {
             Ok(()) => {
                 outage.over();
             }
@@ -27,6 +30,45 @@ pub(crate) async fn run(config: RecorderConfig, ports: Ports, token: Cancellatio
         tokio::select! { () = tokio::time::sleep(config.purge_every) => {}, () = token.cancelled() => {} }
     }
     Ok(())
+}
+
+/// Tells how old the oldest is that is not archived, while that can be told, and purges.
+async fn look_and_purge(
+    config: &RecorderConfig,
+    ports: &Ports,
+    lag: &mut Lag,
+    kept: &mut Kept,
+) -> PortResult<()> {
+    let floors = ports.log.floors().await?;
+    let waits_since = oldest_pending(ports, lag, floors).await?;
+    // The moment, not the age: it stays true when nobody can look any more.
+    metrics::gauge!("verbatim_oldest_pending_end_timestamp_seconds").set(seconds(waits_since));
+    let oldest = ports.archive.open_exchanges(None, 1).await?;
+    let began = oldest.first().map(|open| open.id.time());
+    metrics::gauge!("verbatim_oldest_open_start_timestamp_seconds").set(seconds(began));
+    purge(config, ports, kept).await
+}
+
+/// Since when the oldest end waits that is not archived.
+async fn oldest_pending(ports: &Ports, lag: &mut Lag, floors: Floors) -> PortResult<Option<Timestamp>> {
+    let now = ports.clock.now();
+    Ok(match lag.look(floors, now) {
+        Waiting::Nothing => None,
+        Waiting::Since(moment) => Some(moment),
+        Waiting::Unknown => {
+            // What stands there is as old as its exchange at most.
+            let found = ports.log.read(&[floors.recorder.saturating_add(1)]).await?;
+            let found = found.into_iter().flatten().next();
+            let moment = found.map_or(now, |message| message.exchange.time().min(now));
+            lag.came_after(moment);
+            Some(moment)
+        }
+    })
+}
+
+/// A moment as Prometheus has it; 0 for none.
+fn seconds(moment: Option<Timestamp>) -> f64 {
+    moment.map_or(0.0, |moment| moment.as_unix_us() as f64 / 1e6)
 }
 
 /// Purges once all others have stopped: what was acknowledged meanwhile need not be read again; where that can't be

@@ -13,6 +13,7 @@ mod config;
 mod consume;
 mod dead_letters;
 mod janitor;
+mod lag;
 mod outage;
 mod price;
 mod record;

@@ -9,7 +9,7 @@
 )]
 mod support;
 
-#[path = "preview/samples.rs"]
+#[path = "preview/samples/mod.rs"]
 mod samples;
 
 use std::time::Duration;

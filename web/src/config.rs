@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 
 use url::Url;
 use verbatim_listen::{Limits, Network};
@@ -20,8 +19,6 @@ pub struct WebConfig {
     pub public_url: Option<Url>,
     /// Signs session cookies; keep it, or everybody is logged out at a restart.
     pub session_secret: [u8; 32],
-    /// Remembers which sessions were logged out, over a restart; without it until the role stops.
-    pub revoked_sessions: Option<PathBuf>,
     /// Proxies whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<Network>,
     /// How many connections people's browsers may have, and how long one may be open without a request.
@@ -55,7 +52,6 @@ impl WebConfig {
             title: "Verbatim".to_owned(),
             public_url: None,
             session_secret,
-            revoked_sessions: None,
             trusted_proxies: Vec::new(),
             connections: Limits { connections: 128, ..Limits::default() },
             gateway_url: "http://127.0.0.1:8080".to_owned(),
@@ -84,7 +80,6 @@ impl fmt::Debug for WebConfig {
             .field("password", &if self.password.is_empty() { "none" } else { "set" })
             .field("title", &self.title)
             .field("public_url", &self.public_url.as_ref().map(Url::as_str))
-            .field("revoked_sessions", &self.revoked_sessions)
             .field("trusted_proxies", &self.trusted_proxies)
             .field("connections", &self.connections)
             .field("gateway_url", &self.gateway_url)

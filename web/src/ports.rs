@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use verbatim_core::ports::{Archive, CaptureLog, Clock, Live, SearchIndex};
+use verbatim_core::ports::{Archive, CaptureLog, Clock, Control, Live, SearchIndex};
 
 /// What the gateways of this installation say of their side of the pipeline.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -47,6 +47,8 @@ pub type RenderMetrics = Arc<dyn Fn() -> String + Send + Sync>;
 pub struct Ports {
     /// The store of records.
     pub archive: Arc<dyn Archive>,
+    /// What every web process has to know at once.
+    pub control: Arc<dyn Control>,
     /// Word search; without it there are filters and `in:all`, and pages say so.
     pub index: Option<Arc<dyn SearchIndex>>,
     /// What passes right now; without it lists don't grow by themselves.

@@ -16,21 +16,14 @@ use crate::config::WebConfig;
 use crate::error::{ApiError, ErrorBody, ErrorDetail};
 use crate::live::Hub;
 use crate::ports::Ports;
-use crate::security::Revoked;
 use crate::state::{App, Shared};
 use crate::{api, assets, compat, pages, security};
 
 /// Every route, behind the guard.
-pub(crate) fn router(
-    config: WebConfig,
-    ports: Ports,
-    hub: Arc<Hub>,
-    revoked: Revoked,
-    stop: CancellationToken,
-) -> Router {
+pub(crate) fn router(config: WebConfig, ports: Ports, hub: Arc<Hub>, stop: CancellationToken) -> Router {
     let (described, document) = described(&config);
     let openapi = document.to_json().unwrap_or_default();
-    let app = App::new(config, ports, hub, revoked, openapi, stop);
+    let app = App::new(config, ports, hub, openapi, stop);
     described
         .merge(pages::routes())
         .route("/openapi.json", get(openapi_json))

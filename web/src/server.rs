@@ -3,7 +3,6 @@
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -28,7 +27,6 @@ use crate::config::{ConfigError, WebConfig};
 use crate::live::Hub;
 use crate::ports::Ports;
 use crate::router::router;
-use crate::security::Revoked;
 
 /// Why the web role could not start.
 #[derive(Debug, thiserror::Error)]
@@ -46,14 +44,6 @@ pub enum BindError {
         /// Why it can't.
         source: io::Error,
     },
-    /// Without them a session that was logged out would open again.
-    #[error("the sessions that were logged out can't be read from {file}: {source}")]
-    Revoked {
-        /// Where they are kept.
-        file: PathBuf,
-        /// Why they can't be read.
-        source: io::Error,
-    },
 }
 
 /// The web role, listening and not yet serving.
@@ -62,20 +52,16 @@ pub struct Web {
     local_addr: SocketAddr,
     config: WebConfig,
     ports: Ports,
-    revoked: Revoked,
 }
 
 impl Web {
     /// Checks the configuration and opens the socket.
     pub async fn bind(config: WebConfig, ports: Ports) -> Result<Self, BindError> {
         config.validate()?;
-        let revoked = Revoked::open(config.revoked_sessions.as_deref()).map_err(|source| {
-            BindError::Revoked { file: config.revoked_sessions.clone().unwrap_or_default(), source }
-        })?;
         let listen = |source| BindError::Listen { address: config.listen, source };
         let listener = TcpListener::bind(config.listen).await.map_err(listen)?;
         let local_addr = listener.local_addr().map_err(listen)?;
-        Ok(Self { listener, local_addr, config, ports, revoked })
+        Ok(Self { listener, local_addr, config, ports })
     }
 
     /// Where it listens.
@@ -85,7 +71,7 @@ impl Web {
 
     /// Serves until `stop` is cancelled and the requests that are under way are answered.
     pub async fn run(self, stop: CancellationToken) {
-        let Self { listener, config, ports, revoked, .. } = self;
+        let Self { listener, config, ports, .. } = self;
         let hub = Hub::new();
         let mut tasks = JoinSet::new();
         if let Some(live) = &ports.live {
@@ -93,7 +79,7 @@ impl Web {
             tasks.spawn(Arc::clone(&hub).run(live, archive, stop.clone()));
         }
         let limits = config.connections;
-        let router = router(config, ports, hub, revoked, stop.clone());
+        let router = router(config, ports, hub, stop.clone());
         serve(Door::new(listener, limits.connections), router, limits, &stop).await;
         while tasks.join_next().await.is_some() {}
     }

@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::WebConfig;
 use crate::live::Hub;
 use crate::ports::Ports;
-use crate::security::{Revoked, Sessions, Throttle};
+use crate::security::{Sessions, Throttle};
 use crate::stores::Stores;
 
 pub(crate) struct App {
@@ -31,14 +31,14 @@ impl App {
         config: WebConfig,
         ports: Ports,
         hub: Arc<Hub>,
-        revoked: Revoked,
         openapi: String,
         stop: CancellationToken,
     ) -> Shared {
         let (archive, index) = (Arc::clone(&ports.archive), ports.index.clone());
         let stores = Arc::new(Stores::new(archive, index, Arc::clone(&ports.clock)));
+        let control = Arc::clone(&ports.control);
         Arc::new(Self {
-            sessions: Sessions::new(&config.session_secret, &config.password, revoked),
+            sessions: Sessions::new(&config.session_secret, &config.password, control),
             throttle: Throttle::default(),
             stores,
             config,

@@ -9,6 +9,7 @@
 mod bodies;
 mod commit;
 mod config;
+mod control;
 mod day;
 mod error;
 mod filter;
@@ -90,6 +91,16 @@ impl PostgresArchive {
     /// [`PortError::Permanent`], with what to do, where it refuses us, is too old, or its schema is not the one that
     /// this program needs.
     pub async fn connect(config: &PostgresConfig, clock: Arc<dyn Clock>) -> PortResult<Self> {
+        let archive = Self::connect_to_look(config, clock).await?;
+        archive.start(config).await?;
+        Ok(archive)
+    }
+
+    /// Connects and checks the schema, and changes nothing: for whoever looks on, and leaves the upkeep to others.
+    ///
+    /// # Errors
+    /// As of [`connect`](Self::connect).
+    pub async fn connect_to_look(config: &PostgresConfig, clock: Arc<dyn Clock>) -> PortResult<Self> {
         let engine = Arc::new(Engine {
             database: Database::new(config)?,
             partitions: Partitions::new(),
@@ -100,21 +111,16 @@ impl PostgresArchive {
             body_reads: tokio::sync::Semaphore::new(BODY_READS),
             maintenance: tokio::sync::Mutex::default(),
         });
-        let waits = ExponentialBuilder::default()
-            .with_min_delay(std::time::Duration::from_millis(100))
-            .with_max_delay(std::time::Duration::from_secs(2))
-            .with_total_delay(Some(config.patience))
-            .without_max_times()
-            .with_jitter();
-        let start = || async { engine.start().await.map_err(PortError::from) };
-        start
-            .retry(waits)
-            .when(PortError::is_transient)
-            .notify(|error, _| tracing::warn!(%error, "waiting for the archive"))
-            .await?;
-        let (token, mut tasks) = (CancellationToken::new(), JoinSet::new());
-        tasks.spawn(upkeep::run(Arc::clone(&engine), config.upkeep_every, token.clone()));
-        Ok(Self { engine, tasks: Mutex::new(tasks), token })
+        patiently(config, || async { Ok(engine.look().await?) }).await?;
+        Ok(Self { engine, tasks: Mutex::default(), token: CancellationToken::new() })
+    }
+
+    /// Makes the partitions for the next days, and sees to the upkeep from now on.
+    async fn start(&self, config: &PostgresConfig) -> PortResult<()> {
+        patiently(config, || async { Ok(self.engine.make_ahead().await?) }).await?;
+        let upkeep = upkeep::run(Arc::clone(&self.engine), config.upkeep_every, self.token.clone());
+        self.tasks.lock().unwrap_or_else(PoisonError::into_inner).spawn(upkeep);
+        Ok(())
     }
 
     /// Where the database is, for people: without user and password.
@@ -140,13 +146,31 @@ impl PostgresArchive {
     }
 }
 
+/// Tries for as long as configured, where waiting can help.
+async fn patiently<F>(config: &PostgresConfig, attempt: impl FnMut() -> F) -> PortResult<()>
+where
+    F: Future<Output = PortResult<()>>,
+{
+    let waits = ExponentialBuilder::default()
+        .with_min_delay(std::time::Duration::from_millis(100))
+        .with_max_delay(std::time::Duration::from_secs(2))
+        .with_total_delay(Some(config.patience))
+        .without_max_times()
+        .with_jitter();
+    let trying = attempt.retry(waits).when(PortError::is_transient);
+    trying.notify(|error, _| tracing::warn!(%error, "waiting for the archive")).await
+}
+
 impl Engine {
-    /// What a start needs of the database.
-    async fn start(&self) -> Result<(), Fault> {
+    /// Whether the database can be used as it is, and which partitions it has.
+    async fn look(&self) -> Result<(), Fault> {
         let upkeep = &self.database.upkeep;
         upkeep.once(async |client: Object| schema::check(&client, &self.database.address).await).await?;
-        upkeep.once(async |client: Object| self.partitions.look(&client).await).await?;
-        self.partitions.make_ahead(upkeep, self.clock.now()).await
+        upkeep.once(async |client: Object| self.partitions.look(&client).await).await
+    }
+
+    async fn make_ahead(&self) -> Result<(), Fault> {
+        self.partitions.make_ahead(&self.database.upkeep, self.clock.now()).await
     }
 
     /// Runs `work` on a thread that may block.

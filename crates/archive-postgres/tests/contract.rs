@@ -1,4 +1,4 @@
-//! The archive on PostgreSQL keeps the archive's contract.
+//! The archive on PostgreSQL keeps the contracts of the archive and of the control store.
 #![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
 
 use std::path::Path;
@@ -6,43 +6,63 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use verbatim_archive_postgres::{PostgresArchive, PostgresConfig, migrate};
-use verbatim_core::ports::{Archive, SystemClock};
+use verbatim_core::ports::{Archive, Control, SystemClock};
 use verbatim_testkit::archive::ArchiveWorld;
-use verbatim_testkit::archive_contract;
+use verbatim_testkit::control::ControlWorld;
 use verbatim_testkit::postgres::PostgresServer;
+use verbatim_testkit::{archive_contract, control_contract};
 
 struct Database {
     server: &'static PostgresServer,
     name: String,
-    open: Mutex<Option<Arc<PostgresArchive>>>,
+    open: Mutex<Vec<Arc<PostgresArchive>>>,
 }
 
 impl Database {
-    fn make() -> Box<dyn ArchiveWorld> {
+    fn new() -> Self {
         let server = PostgresServer::shared();
-        Box::new(Self { server, name: server.create_database(), open: Mutex::default() })
+        Self { server, name: server.create_database(), open: Mutex::default() }
+    }
+
+    fn make() -> Box<dyn ArchiveWorld> {
+        Box::new(Self::new())
+    }
+
+    fn make_control() -> Box<dyn ControlWorld> {
+        Box::new(Self::new())
+    }
+
+    async fn connect(&self) -> Arc<PostgresArchive> {
+        let config = PostgresConfig::new(self.server.url(&self.name));
+        migrate(&config).await.unwrap();
+        let archive = Arc::new(PostgresArchive::connect(&config, Arc::new(SystemClock)).await.unwrap());
+        self.open.lock().unwrap().push(Arc::clone(&archive));
+        archive
+    }
+
+    async fn close_all(&self) {
+        let open = std::mem::take(&mut *self.open.lock().unwrap());
+        assert!(!open.is_empty(), "one is open");
+        for archive in open {
+            archive.close().await;
+        }
     }
 }
 
 #[async_trait]
 impl ArchiveWorld for Database {
     async fn open(&self) -> Arc<dyn Archive> {
-        let config = PostgresConfig::new(self.server.url(&self.name));
-        migrate(&config).await.unwrap();
-        let archive = Arc::new(PostgresArchive::connect(&config, Arc::new(SystemClock)).await.unwrap());
-        *self.open.lock().unwrap() = Some(Arc::clone(&archive));
-        archive
+        self.connect().await
     }
 
     async fn close(&self) {
-        let archive = self.open.lock().unwrap().take();
-        archive.expect("one is open").close().await;
+        self.close_all().await;
     }
 
     /// What a killed process leaves is what the server has, once it has noticed.
     async fn kill(&self) {
         self.server.end_sessions(&self.name);
-        drop(self.open.lock().unwrap().take());
+        self.open.lock().unwrap().clear();
         self.server.end_sessions(&self.name);
     }
 
@@ -55,4 +75,20 @@ impl ArchiveWorld for Database {
     }
 }
 
+#[async_trait]
+impl ControlWorld for Database {
+    async fn open(&self) -> Arc<dyn Control> {
+        self.connect().await
+    }
+
+    async fn close(&self) {
+        self.close_all().await;
+    }
+
+    fn is_shared(&self) -> bool {
+        true
+    }
+}
+
 archive_contract!(Database::make);
+control_contract!(Database::make_control);

@@ -14,6 +14,7 @@
 mod backup;
 mod bodies;
 mod commit;
+mod control;
 mod list;
 mod records;
 mod retention;

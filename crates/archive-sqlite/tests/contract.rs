@@ -1,4 +1,4 @@
-//! The archive on SQLite files keeps the archive's contract.
+//! The archive on SQLite files keeps the contracts of the archive and of the control store.
 #![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
 
 use std::fs;
@@ -8,9 +8,10 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use tempfile::TempDir;
 use verbatim_archive_sqlite::SqliteArchive;
-use verbatim_core::ports::{Archive, SystemClock};
+use verbatim_core::ports::{Archive, Control, SystemClock};
 use verbatim_testkit::archive::ArchiveWorld;
-use verbatim_testkit::archive_contract;
+use verbatim_testkit::control::ControlWorld;
+use verbatim_testkit::{archive_contract, control_contract};
 
 struct Files {
     directory: TempDir,
@@ -24,8 +25,27 @@ struct State {
 }
 
 impl Files {
+    fn new() -> Self {
+        Self { directory: tempfile::tempdir().unwrap(), state: Mutex::default() }
+    }
+
     fn make() -> Box<dyn ArchiveWorld> {
-        Box::new(Self { directory: tempfile::tempdir().unwrap(), state: Mutex::default() })
+        Box::new(Self::new())
+    }
+
+    fn make_control() -> Box<dyn ControlWorld> {
+        Box::new(Self::new())
+    }
+
+    fn open_here(&self) -> Arc<SqliteArchive> {
+        let archive = open(&self.path());
+        self.state.lock().unwrap().open = Some(Arc::clone(&archive));
+        archive
+    }
+
+    async fn close_it(&self) {
+        let archive = self.state.lock().unwrap().open.take();
+        archive.expect("one is open").close().await;
     }
 
     fn path(&self) -> PathBuf {
@@ -40,14 +60,11 @@ fn open(directory: &Path) -> Arc<SqliteArchive> {
 #[async_trait]
 impl ArchiveWorld for Files {
     async fn open(&self) -> Arc<dyn Archive> {
-        let archive = open(&self.path());
-        self.state.lock().unwrap().open = Some(Arc::clone(&archive));
-        archive
+        self.open_here()
     }
 
     async fn close(&self) {
-        let archive = self.state.lock().unwrap().open.take();
-        archive.expect("one is open").close().await;
+        self.close_it().await;
     }
 
     /// What a killed process leaves is what its files hold at that moment.
@@ -72,4 +89,20 @@ impl ArchiveWorld for Files {
     }
 }
 
+#[async_trait]
+impl ControlWorld for Files {
+    async fn open(&self) -> Arc<dyn Control> {
+        self.open_here()
+    }
+
+    async fn close(&self) {
+        self.close_it().await;
+    }
+
+    fn is_shared(&self) -> bool {
+        false
+    }
+}
+
 archive_contract!(Files::make);
+control_contract!(Files::make_control);

@@ -292,7 +292,7 @@ async fn a_newer_schema_is_refused_with_a_message_that_says_so() {
         commit(&archive, std::slice::from_ref(&record)).await;
         archive.close().await;
         let newer = Connection::open(&files(directory.path(), file.trim_end_matches(".db"))[0]).unwrap();
-        let sql = "INSERT INTO refinery_schema_history SELECT 999, name, applied_on, checksum FROM refinery_schema_history";
+        let sql = "INSERT INTO refinery_schema_history SELECT 999, name, applied_on, checksum FROM refinery_schema_history LIMIT 1";
         newer.execute_batch(sql).unwrap();
         let error = match open(directory.path()) {
             Err(error) => error,

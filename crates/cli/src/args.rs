@@ -86,7 +86,7 @@ pub(crate) enum Command {
     Indexer,
     /// API and dashboard only, over PostgreSQL
     Web,
-    /// Bring the schema of the archive in PostgreSQL up to date
+    /// Bring the schema of the archive in PostgreSQL up to date, and the acknowledgement wait on NATS
     Migrate,
     /// Everything in one process with a built-in provider and sample traffic: no API key, no network
     ///

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use crate::compose::Service;
 use crate::config::{Config, LogFormatSetting, Origin, Settings};
-use crate::terminal;
+use crate::{shell, terminal};
 
 /// Says where things are: in a few lines for people, or in one for collectors.
 pub(crate) fn show(config: &Config, service: &Service) {
@@ -51,7 +51,8 @@ fn text(config: &Config, service: &Service) -> String {
         // It shows what the program did.
         if service.instance.web.is_some() {
             let elsewhere = temporary || config.origin("data_dir") != Origin::Default;
-            let directory = data(service).filter(|_| elsewhere).map(|data| format!("--data-dir {data} "));
+            let held = service.held.as_ref().filter(|_| elsewhere);
+            let directory = held.map(|held| format!("--data-dir {} ", shell::word(held.directory.root())));
             let directory = directory.unwrap_or_default();
             let _ = writeln!(hints, "  Or run a program:      verbatim {directory}run -- python app.py");
         }

@@ -13,6 +13,7 @@ mod descriptors;
 mod failure;
 mod roles;
 mod runtimes;
+mod shell;
 mod signals;
 mod terminal;
 mod waits;

@@ -88,7 +88,7 @@ pub struct Config {
     /// what it has.
     pub max_bytes: u64,
     /// What is not acknowledged for so long is delivered again. A property of the consumers, which all processes share:
-    /// it must be the same everywhere.
+    /// it must be the same everywhere. Counts when they are made; [`migrate`](crate::migrate) changes it later.
     pub acknowledgement_wait: Duration,
     /// What the server does not answer within so long has failed, for now.
     pub answer_within: Duration,

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::{Client, ConnectError, ConnectErrorKind, ConnectOptions, rustls};
+use futures_util::future::BoxFuture;
 use serde::Deserialize;
 use serde_json::json;
 use tokio::task::JoinSet;
@@ -18,7 +19,6 @@ use crate::config::{Config, Credentials};
 use crate::error::NatsLogError;
 use crate::events::Events;
 use crate::requests::{ApiFailure, Requests};
-use crate::setup;
 
 /// The oldest server that will do.
 const OLDEST: (u64, u64, u64) = (2, 9, 0);
@@ -47,13 +47,16 @@ pub(crate) struct Connected {
     pub(crate) tasks: JoinSet<()>,
 }
 
-/// Connects, checks the server and makes what is absent; tries again while that can help and there is time.
-pub(crate) async fn connect(config: &Config) -> Result<Connected, NatsLogError> {
+/// What is done with a server before it is used.
+pub(crate) type Prepare<T> = for<'a> fn(&'a Requests, &'a Config) -> BoxFuture<'a, Result<T, NatsLogError>>;
+
+/// Connects, checks the server and prepares what is on it; tries again while that can help and there is time.
+pub(crate) async fn connect<T>(config: &Config, prepare: Prepare<T>) -> Result<(Connected, T), NatsLogError> {
     let servers = Servers::new(config)?;
     let give_up = Instant::now() + config.connect_within;
     let mut tries = 0;
     loop {
-        match attempt(config, &servers).await {
+        match attempt(config, &servers, prepare).await {
             Err(error) if error.is_transient() && Instant::now() < give_up => {
                 tracing::warn!(%error, "waiting for the capture log");
                 tries += 1;
@@ -64,7 +67,11 @@ pub(crate) async fn connect(config: &Config) -> Result<Connected, NatsLogError> 
     }
 }
 
-async fn attempt(config: &Config, servers: &Servers) -> Result<Connected, NatsLogError> {
+async fn attempt<T>(
+    config: &Config,
+    servers: &Servers,
+    prepare: Prepare<T>,
+) -> Result<(Connected, T), NatsLogError> {
     let events = Events::new();
     let client = client(config, servers, SUBSCRIPTION, Arc::clone(&events)).await?;
     check_version(servers, &client.server_info().version)?;
@@ -75,14 +82,14 @@ async fn attempt(config: &Config, servers: &Servers) -> Result<Connected, NatsLo
     tasks.spawn(requests.clone().deliver(answers));
     let ready = async {
         check_jetstream(&requests, config.answer_within).await?;
-        setup::ensure(&requests, config).await
+        prepare(&requests, config).await
     };
-    ready.await.map_err(|error| match (error, events.refusal()) {
+    let prepared = ready.await.map_err(|error| match (error, events.refusal()) {
         // A request that is not allowed has no answer; the reason comes beside it.
         (NatsLogError::Unreachable { address, .. }, Some(why)) => NatsLogError::Refused { address, why },
         (error, _) => error,
     })?;
-    Ok(Connected { requests, events, tasks })
+    Ok((Connected { requests, events, tasks }, prepared))
 }
 
 /// A client that connects for ever. `subscription` is how many messages each of its subscriptions may hold.

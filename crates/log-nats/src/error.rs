@@ -1,5 +1,7 @@
 //! Why the log can't be opened, and what to do about it.
 
+use std::time::Duration;
+
 use verbatim_core::ports::PortError;
 
 /// Why the log can't be opened. Addresses are shown without credentials.
@@ -79,6 +81,22 @@ pub enum NatsLogError {
         expected: String,
         /// What it is.
         found: String,
+    },
+    /// A consumer waits another time for acknowledgements than is configured, which all processes have to agree on.
+    #[error(
+        "NATS at {address}: {what} waits {found:?} for an acknowledgement, and {expected:?} is configured ([nats] \
+         acknowledgement_wait). To change it, run `verbatim migrate` with that setting, and give it to every role; to keep \
+         it, set {found:?}"
+    )]
+    OtherWait {
+        /// Where.
+        address: String,
+        /// `consumer recorder of stream CAP`.
+        what: String,
+        /// How long it waits.
+        found: Duration,
+        /// How long it is to wait.
+        expected: Duration,
     },
     /// JetStream would not make what the log needs.
     #[error("NATS at {address} would not make {what}: {why}")]

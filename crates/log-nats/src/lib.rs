@@ -29,9 +29,11 @@ mod requests;
 mod scan;
 mod setup;
 mod stream;
+mod survey;
 mod upkeep;
 mod wire;
 
 pub use config::{ClientCertificate, Config, Credentials, Secret, Tls};
 pub use error::NatsLogError;
 pub use log::NatsLog;
+pub use survey::{Changed, Survey, migrate};

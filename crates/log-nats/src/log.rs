@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
+use futures_util::FutureExt;
 use futures_util::stream::BoxStream;
 use futures_util::try_join;
 use tokio::sync::mpsc;
@@ -24,6 +25,7 @@ use crate::live::Onlookers;
 use crate::reader::Reader;
 use crate::requests::Requests;
 use crate::scan::Scanner;
+use crate::setup;
 use crate::stream::Stream;
 use crate::upkeep::{self, Dependants};
 
@@ -56,7 +58,9 @@ impl NatsLog {
     /// # Errors
     /// What keeps the log from being used; it names server, expectation and remedy.
     pub async fn connect(config: Config) -> Result<Self, NatsLogError> {
-        let Connected { requests, events, tasks: mut helpers } = connect::connect(&config).await?;
+        let (connected, ()) =
+            connect::connect(&config, |requests, config| setup::ensure(requests, config).boxed()).await?;
+        let Connected { requests, events, tasks: mut helpers } = connected;
         let opening = |error: PortError| NatsLogError::Unreachable {
             address: requests.shown().to_owned(),
             why: error.to_string(),

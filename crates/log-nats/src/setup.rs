@@ -1,4 +1,6 @@
-//! The streams and consumers that the log needs: made where they are absent, checked where they are not.
+//! The streams and consumers that the log needs: made where they are absent, checked where they are not. What we let people
+//! set of what is there is changed where that is asked for, and only then: processes whose settings differ would otherwise
+//! take turns in changing it.
 //!
 //! Several processes may do this at once: to make what is there with the same settings is no error.
 
@@ -12,6 +14,7 @@ use serde_json::{Map, Value, json};
 use crate::config::Config;
 use crate::error::NatsLogError;
 use crate::requests::{ApiError, ApiFailure, Requests};
+use crate::survey::Changed;
 
 /// The stream of messages.
 pub(crate) const CAPTURE: &str = "CAP";
@@ -26,6 +29,9 @@ pub(crate) const WATCH: &str = "watch";
 pub(crate) const ENDS: &str = "cap.end.>";
 /// What the consumer of starts reads.
 pub(crate) const STARTS: &str = "cap.start.>";
+
+/// What people may set of a consumer, and change later.
+const WAIT: &str = "ack_wait";
 
 /// Deliveries of ends that all recorders together may hold.
 pub(crate) const RECORDER_PENDING: usize = 1024;
@@ -127,7 +133,7 @@ fn consumer(config: &Config, name: &'static str, more: &Value) -> Wanted {
     let mut settings = json!({
         "deliver_policy": "all",
         "ack_policy": "explicit",
-        "ack_wait": nanos(config.acknowledgement_wait),
+        (WAIT): nanos(config.acknowledgement_wait),
         "max_deliver": -1,
         "replay_policy": "instant",
         "headers_only": false,
@@ -157,29 +163,75 @@ fn consumer(config: &Config, name: &'static str, more: &Value) -> Wanted {
     }
 }
 
-async fn ensure_one(requests: &Requests, config: &Config, wanted: &Wanted) -> Result<(), NatsLogError> {
-    let address = requests.shown().to_owned();
-    let unreachable = |error: String| NatsLogError::Unreachable {
-        address: address.clone(),
-        why: format!("asking for {}: {error}", wanted.what),
-    };
-    let found = match requests.api::<Found>(&wanted.info, &json!({}), config.answer_within).await {
-        Err(ApiFailure::Api(error)) if error.is_not_found() => {
-            tracing::info!(what = wanted.what, "making what the capture log needs on NATS");
-            requests.api(&wanted.create, &wanted.question, config.answer_within).await
+/// Checks what is there and changes nothing; gives what is absent.
+pub(crate) async fn look(requests: &Requests, config: &Config) -> Result<Vec<String>, NatsLogError> {
+    let mut absent = Vec::new();
+    for wanted in wanted(config) {
+        match find(requests, config, &wanted).await? {
+            Some(found) => check(requests.shown(), &wanted, &found)?,
+            None => absent.push(wanted.what),
         }
-        found => found,
-    };
-    match found {
-        Ok(Found { config: found }) => check(&address, wanted, &found),
-        Err(ApiFailure::Port(error)) => Err(unreachable(error.to_string())),
-        Err(ApiFailure::Api(error)) if is_passing(&error) => Err(unreachable(error.to_string())),
-        Err(ApiFailure::Api(error)) => Err(NatsLogError::NotMade {
-            address: address.clone(),
-            what: wanted.what.clone(),
-            why: explain(&error),
-        }),
     }
+    Ok(absent)
+}
+
+/// Lets consumers that are there wait for acknowledgements as long as configured.
+pub(crate) async fn change_wait(requests: &Requests, config: &Config) -> Result<Vec<Changed>, NatsLogError> {
+    let (address, mut differing) = (requests.shown(), Vec::new());
+    for wanted in wanted(config) {
+        let Some(found) = find(requests, config, &wanted).await? else { continue };
+        match check(address, &wanted, &found) {
+            Err(NatsLogError::OtherWait { what, found: from, expected: to, .. }) => {
+                differing.push((wanted, found, Changed { what, from, to }));
+            }
+            checked => checked?,
+        }
+    }
+    let mut changes = Vec::new();
+    for (wanted, mut settings, change) in differing {
+        // As it is but for this: an operator may have chosen what we don't care about.
+        settings.insert(WAIT.to_owned(), json!(nanos(change.to)));
+        let question = json!({ "stream_name": CAPTURE, "config": settings });
+        let changed = requests.api::<Found>(&wanted.create, &question, config.answer_within).await;
+        let Found { config: settings } = changed.map_err(|failure| failed(address, &wanted, failure))?;
+        check(address, &wanted, &settings)?;
+        changes.push(change);
+    }
+    Ok(changes)
+}
+
+/// The settings of what is there.
+async fn find(
+    requests: &Requests,
+    config: &Config,
+    wanted: &Wanted,
+) -> Result<Option<Map<String, Value>>, NatsLogError> {
+    match requests.api::<Found>(&wanted.info, &json!({}), config.answer_within).await {
+        Ok(Found { config }) => Ok(Some(config)),
+        Err(ApiFailure::Api(error)) if error.is_not_found() => Ok(None),
+        Err(failure) => Err(failed(requests.shown(), wanted, failure)),
+    }
+}
+
+async fn ensure_one(requests: &Requests, config: &Config, wanted: &Wanted) -> Result<(), NatsLogError> {
+    let address = requests.shown();
+    if let Some(found) = find(requests, config, wanted).await? {
+        return check(address, wanted, &found);
+    }
+    tracing::info!(what = wanted.what, "making what the capture log needs on NATS");
+    let made = requests.api::<Found>(&wanted.create, &wanted.question, config.answer_within).await;
+    let Found { config: made } = made.map_err(|failure| failed(address, wanted, failure))?;
+    check(address, wanted, &made)
+}
+
+fn failed(address: &str, wanted: &Wanted, failure: ApiFailure) -> NatsLogError {
+    let (address, what) = (address.to_owned(), wanted.what.clone());
+    let why = match failure {
+        ApiFailure::Port(error) => error.to_string(),
+        ApiFailure::Api(error) if is_passing(&error) => error.to_string(),
+        ApiFailure::Api(error) => return NatsLogError::NotMade { address, what, why: explain(&error) },
+    };
+    NatsLogError::Unreachable { address, why: format!("asking for {what}: {why}") }
 }
 
 fn is_passing(error: &ApiError) -> bool {
@@ -202,21 +254,33 @@ fn explain(error: &ApiError) -> String {
 
 fn check(address: &str, wanted: &Wanted, found: &Map<String, Value>) -> Result<(), NatsLogError> {
     let Value::Object(settings) = &wanted.settings else { return Ok(()) };
+    let (address, what) = (address.to_owned(), wanted.what.clone());
+    let mut other_wait = None;
     for (setting, expected) in settings {
         let found = found.get(setting).unwrap_or(&Value::Null);
         // A server may leave out what has no effect.
-        let is_same = found == expected || (is_nothing(found) && is_nothing(expected));
-        if !is_same {
-            return Err(NatsLogError::Foreign {
-                address: address.to_owned(),
-                what: wanted.what.clone(),
-                setting: setting.clone(),
-                expected: show(setting, expected),
-                found: show(setting, found),
-            });
+        if found == expected || (is_nothing(found) && is_nothing(expected)) {
+            continue;
+        }
+        match (setting.as_str(), found.as_u64(), expected.as_u64()) {
+            // What else is wrong is told first: it is not ours to change.
+            (WAIT, Some(found), Some(expected)) => other_wait = Some((found, expected)),
+            _ => {
+                let (expected, found) = (show(setting, expected), show(setting, found));
+                return Err(NatsLogError::Foreign {
+                    address,
+                    what,
+                    setting: setting.clone(),
+                    expected,
+                    found,
+                });
+            }
         }
     }
-    Ok(())
+    match other_wait.map(|(found, expected)| (Duration::from_nanos(found), Duration::from_nanos(expected))) {
+        Some((found, expected)) => Err(NatsLogError::OtherWait { address, what, found, expected }),
+        None => Ok(()),
+    }
 }
 
 fn is_nothing(value: &Value) -> bool {
@@ -274,9 +338,11 @@ mod tests {
         check("one", &recorder, &found).unwrap();
         found.insert("ack_wait".to_owned(), json!(30_000_000_000_u64));
         let error = check("one", &recorder, &found).unwrap_err().to_string();
-        assert!(
-            error.contains("consumer recorder of stream CAP has ack_wait = 30s; expected 60s"),
-            "{error}"
-        );
+        let expected =
+            "consumer recorder of stream CAP waits 30s for an acknowledgement, and 60s is configured";
+        assert!(error.contains(expected) && error.contains("verbatim migrate"), "{error}");
+        found.insert("max_deliver".to_owned(), json!(3));
+        let error = check("one", &recorder, &found).unwrap_err().to_string();
+        assert!(error.contains("max_deliver = 3; expected -1"), "{error}");
     }
 }

@@ -8,6 +8,8 @@ pub mod archive;
 mod builders;
 #[expect(clippy::unwrap_used, reason = "a promise that is not kept fails its test")]
 pub mod capture_log;
+#[expect(clippy::unwrap_used, reason = "a promise that is not kept fails its test")]
+pub mod control;
 mod faulty_archive;
 mod faulty_log;
 pub mod measure;

@@ -68,6 +68,7 @@ pub(crate) struct Exchange {
     lost: [AtomicU64; 2],
     beyond: [AtomicU64; 2],
     slowed_us: AtomicU64,
+    held_us: [AtomicU64; 2],
     asked: OnceLock<Asked>,
     stage: Option<watch::Sender<Stage>>,
     progress_us: AtomicU64,
@@ -100,6 +101,7 @@ impl Exchange {
             lost: Default::default(),
             beyond: Default::default(),
             slowed_us: AtomicU64::new(0),
+            held_us: Default::default(),
             asked: OnceLock::new(),
             stage: required
                 .then(|| watch::Sender::new(if recorded { Stage::Nothing } else { Stage::Refused })),
@@ -157,6 +159,17 @@ impl Exchange {
     /// Counts time for which a leg was slowed down.
     pub(crate) fn slowed(&self, by: Duration) {
         self.slowed_us.fetch_add(u64::try_from(by.as_micros()).unwrap_or(u64::MAX), Relaxed);
+    }
+
+    /// Notes for how long a chunk of a leg has been held back when room for it was last looked for; zero once it passed.
+    pub(crate) fn held(&self, leg: Leg, time: Duration) {
+        let us = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+        self.held_us[side(leg)].store(us, Relaxed);
+    }
+
+    /// For how long either leg has been held back because there is no room to record it.
+    pub(crate) fn held_back(&self) -> Duration {
+        Duration::from_micros(self.held_us.iter().map(|us| us.load(Relaxed)).max().unwrap_or(0))
     }
 
     /// Records that it is over.

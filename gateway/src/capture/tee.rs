@@ -33,6 +33,7 @@ struct Held {
     chunk: Bytes,
     /// When it came.
     at_us: u64,
+    began: Instant,
     /// Up to when the wait for room is counted.
     since: Instant,
 }
@@ -67,14 +68,15 @@ impl Tee {
         }
         // What is gathered holds room.
         self.flush();
-        self.held = Some(Held { chunk, at_us, since: Instant::now() });
+        let now = Instant::now();
+        self.held = Some(Held { chunk, at_us, began: now, since: now });
         self.poll_held(cx)
     }
 
     /// Asks for the chunk that is held back.
     pub(crate) fn poll_held(&mut self, cx: &mut Context<'_>) -> Poll<Bytes> {
         loop {
-            let Some(Held { chunk, at_us, since }) = self.held.take() else { return Poll::Pending };
+            let Some(Held { chunk, at_us, began, since }) = self.held.take() else { return Poll::Pending };
             if self.gathers(&chunk, at_us) {
                 return Poll::Ready(self.let_go(chunk));
             }
@@ -83,7 +85,8 @@ impl Tee {
                 self.exchange.lose(self.leg, chunk.len());
                 return Poll::Ready(self.let_go(chunk));
             }
-            self.held = Some(Held { chunk, at_us, since: Instant::now() });
+            self.exchange.held(self.leg, began.elapsed());
+            self.held = Some(Held { chunk, at_us, began, since: Instant::now() });
             let pause = self.pause.get_or_insert_with(|| Box::pin(sleep(PAUSE)));
             ready!(pause.as_mut().poll(cx));
             self.pause = None;
@@ -103,6 +106,7 @@ impl Tee {
     /// The other side gets the chunk only now that it is held back no longer.
     fn let_go(&mut self, chunk: Bytes) -> Bytes {
         self.exchange.progress();
+        self.exchange.held(self.leg, Duration::ZERO);
         self.passed(chunk)
     }
 
@@ -114,6 +118,9 @@ impl Tee {
 
 impl Drop for Tee {
     fn drop(&mut self) {
+        if self.is_holding() {
+            self.exchange.held(self.leg, Duration::ZERO);
+        }
         self.flush();
     }
 }

@@ -20,7 +20,8 @@ pub struct Timeouts {
     pub total: Duration,
     /// A graceful shutdown waits so long for calls under way, and for their callers to take the rest of the answers.
     pub drain: Duration,
-    /// The capture log (or the spool) has so long to confirm a message.
+    /// The capture log (or the spool) has so long to confirm a message. A call whose record is required waits three times
+    /// as long for it.
     pub acknowledge: Duration,
 }
 
@@ -38,6 +39,11 @@ impl Default for Timeouts {
 }
 
 impl Timeouts {
+    /// A record that is required is waited for no longer: both lanes were tried by then.
+    pub(crate) fn recorded(&self) -> Duration {
+        self.acknowledge.saturating_mul(3)
+    }
+
     pub(super) fn validate(&self) -> Result<(), ConfigError> {
         above_zero(&[
             ("timeouts.connect", self.connect),

@@ -78,8 +78,8 @@ impl Relay {
         answer
     }
 
-    /// A durable record is waited for no longer: both lanes were tried by then.
+    /// A durable record is waited for no longer.
     pub(super) fn durable_within(&self) -> std::time::Duration {
-        self.timeouts.acknowledge * 3
+        self.timeouts.recorded()
     }
 }

@@ -235,12 +235,17 @@ impl Relay {
             return json_answer(status, error_body(admitted.provider.dialect, status, why));
         }
         let (status, outcome) = match no_answer {
+            NoAnswer::TimedOut(TimedOut::NoRoom(_)) => (StatusCode::SERVICE_UNAVAILABLE, Outcome::TimedOut),
             NoAnswer::TimedOut(_) | NoAnswer::Failure(Failure::ConnectTimeout(_)) => {
                 (StatusCode::GATEWAY_TIMEOUT, Outcome::TimedOut)
             }
             NoAnswer::Failure(_) => (StatusCode::BAD_GATEWAY, Outcome::UpstreamAborted),
         };
-        let message = format!("{}: {message}", admitted.provider.name);
+        let message = match no_answer {
+            // That is no fault of the provider's.
+            NoAnswer::TimedOut(TimedOut::NoRoom(_)) => message,
+            _ => format!("{}: {message}", admitted.provider.name),
+        };
         let refusal = Refusal { status, outcome, message };
         let Admitted { call, provider, method, version, .. } = admitted;
         self.refuse(call, provider.dialect, &method, version, refusal).await

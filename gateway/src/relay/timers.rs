@@ -22,6 +22,12 @@ pub(crate) enum TimedOut {
     /// The call as a whole.
     #[error("the call was not over within {0:?} (total)")]
     Total(Duration),
+    /// Its record, which is required, took nothing more.
+    #[error(
+        "neither capture log nor spool had room for more of the call within {0:?}, and this gateway passes nothing on \
+         unrecorded (acknowledge)"
+    )]
+    NoRoom(Duration),
 }
 
 /// The timers of one call. There is one real timer, and it runs late rather than being set anew with each chunk:
@@ -47,7 +53,12 @@ impl Timers {
 
     /// Ready once a time ran out. To be asked whenever the call can't go on.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>, exchange: &Exchange) -> Poll<TimedOut> {
+        let patience = exchange.is_required().then(|| self.timeouts.recorded());
         loop {
+            let room_within = patience.map(|patience| patience.saturating_sub(exchange.held_back()));
+            if let (Some(Duration::ZERO), Some(patience)) = (room_within, patience) {
+                return Poll::Ready(TimedOut::NoRoom(patience));
+            }
             if let Some(sleep) = &mut self.sleep
                 && sleep.as_mut().poll(cx).is_pending()
             {
@@ -64,6 +75,7 @@ impl Timers {
             } else {
                 self.timeouts.first_byte
             });
+            let shortest = room_within.map_or(shortest, |within| within.min(shortest));
             let look = deadline.min(now + shortest).max(now);
             match &mut self.sleep {
                 Some(sleep) => sleep.as_mut().reset(look),

@@ -21,6 +21,7 @@ use super::timers::{TimedOut, Timers};
 use super::websocket::CloseWatch;
 use super::{AnswerBody, Relay, RequestBody};
 use crate::capture::{Call, Exchange, Tee};
+use crate::config::Timeouts;
 use crate::headers;
 use crate::upstream::{Failure, UpstreamBody};
 
@@ -80,7 +81,7 @@ impl Relay {
         stamp(answer.headers_mut(), exchange.id(), relay_us);
         admitted.call.answer_head(admitted.version, 101, answer.headers(), &self.redactor);
         let tunnel =
-            Tunnel { call: admitted.call, is_websocket, idle: self.timeouts.idle, _in_flight: in_flight };
+            Tunnel { call: admitted.call, is_websocket, timeouts: self.timeouts, _in_flight: in_flight };
         let interrupt = self.hard_stop.clone();
         self.tunnels.spawn(async move {
             // The call says itself that it was interrupted when it is dropped.
@@ -96,7 +97,7 @@ impl Relay {
 struct Tunnel {
     call: Call,
     is_websocket: bool,
-    idle: Duration,
+    timeouts: Timeouts,
     _in_flight: InFlight,
 }
 
@@ -110,6 +111,8 @@ enum Ended {
     Write(io::Error),
     /// Nothing passed either way for too long.
     Idle,
+    /// The record, which is required, took nothing more.
+    NoRoom(TimedOut),
 }
 
 impl Tunnel {
@@ -124,8 +127,8 @@ impl Tunnel {
         let (mut client_read, mut client_write) = tokio::io::split(TokioIo::new(client));
         let (mut upstream_read, mut upstream_write) = tokio::io::split(TokioIo::new(upstream));
         let exchange = Arc::clone(self.call.exchange());
-        let mut up = Direction::new(&exchange, Leg::ClientRequest, self.idle);
-        let mut down = Direction::new(&exchange, Leg::ClientResponse, self.idle);
+        let mut up = Direction::new(&exchange, Leg::ClientRequest, self.timeouts);
+        let mut down = Direction::new(&exchange, Leg::ClientResponse, self.timeouts);
         let (client_first, ended) = {
             let up_runs = up.run(&mut client_read, &mut upstream_write);
             let down_runs = down.run(&mut upstream_read, &mut client_write);
@@ -160,13 +163,14 @@ impl Tunnel {
 fn outcome(client_first: bool, ended: &Ended, was_closed: bool) -> (Outcome, Option<String>) {
     let client_left = match ended {
         Ended::Idle => return (Outcome::TimedOut, Some("nothing passed the tunnel for too long".to_owned())),
+        Ended::NoRoom(timed_out) => return (Outcome::TimedOut, Some(timed_out.to_string())),
         _ if was_closed => return (Outcome::Completed, None),
         Ended::Closed | Ended::Read(_) => client_first,
         Ended::Write(_) => !client_first,
     };
     let why = match ended {
         Ended::Read(error) | Ended::Write(error) => error.to_string(),
-        Ended::Closed | Ended::Idle => "closed without a close frame".to_owned(),
+        Ended::Closed | Ended::Idle | Ended::NoRoom(_) => "closed without a close frame".to_owned(),
     };
     if client_left {
         (Outcome::ClientAborted, Some(format!("the caller left: {why}")))
@@ -179,13 +183,13 @@ struct Direction {
     tee: Tee,
     close: CloseWatch,
     exchange: Arc<Exchange>,
-    idle: Duration,
+    timeouts: Timeouts,
 }
 
 impl Direction {
-    fn new(exchange: &Arc<Exchange>, leg: Leg, idle: Duration) -> Self {
+    fn new(exchange: &Arc<Exchange>, leg: Leg, timeouts: Timeouts) -> Self {
         let tee = Tee::new(Arc::clone(exchange), leg);
-        Self { tee, close: CloseWatch::default(), exchange: Arc::clone(exchange), idle }
+        Self { tee, close: CloseWatch::default(), exchange: Arc::clone(exchange), timeouts }
     }
 
     async fn run(
@@ -209,7 +213,10 @@ impl Direction {
             }
             let chunk = buffer.split().freeze();
             self.close.feed(&chunk);
-            let chunk = self.pass(chunk).await;
+            let chunk = match self.pass(chunk).await {
+                Ok(chunk) => chunk,
+                Err(no_room) => return Ended::NoRoom(no_room),
+            };
             let written = async {
                 to.write_all(&chunk).await?;
                 to.flush().await
@@ -223,11 +230,11 @@ impl Direction {
     /// Reads, as long as something passes in one direction or the other.
     async fn read(&self, from: &mut (impl AsyncRead + Unpin), buffer: &mut BytesMut) -> Result<usize, Ended> {
         loop {
-            match timeout(self.idle, from.read_buf(buffer)).await {
+            match timeout(self.timeouts.idle, from.read_buf(buffer)).await {
                 Ok(read) => return read.map_err(Ended::Read),
                 Err(_) => {
                     let quiet = self.exchange.now_us().saturating_sub(self.exchange.progress_us());
-                    if Duration::from_micros(quiet) >= self.idle {
+                    if Duration::from_micros(quiet) >= self.timeouts.idle {
                         return Err(Ended::Idle);
                     }
                 }
@@ -235,14 +242,16 @@ impl Direction {
         }
     }
 
-    async fn pass(&mut self, chunk: Bytes) -> Bytes {
+    async fn pass(&mut self, chunk: Bytes) -> Result<Bytes, TimedOut> {
         let mut chunk = Some(chunk);
         let passed = std::future::poll_fn(|cx| match chunk.take() {
             Some(chunk) => self.tee.poll_pass(cx, chunk),
             None => self.tee.poll_held(cx),
         });
-        let passed = passed.await;
+        // Only a record that is required is waited for so long.
+        let patience = self.timeouts.recorded();
+        let passed = timeout(patience, passed).await;
         self.tee.flush();
-        passed
+        passed.map_err(|_| TimedOut::NoRoom(patience))
     }
 }

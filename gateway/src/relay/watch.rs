@@ -41,6 +41,8 @@ impl Watch {
 pub(super) fn begin(exchange: &Arc<Exchange>, began: Instant, timeouts: Timeouts) {
     // An error says that this task watches nothing.
     let _ = WATCH.try_with(|watch| {
+        // A body for whose recording there is no room is asked all the while, and ends the call itself.
+        let timeouts = Timeouts { acknowledge: Duration::MAX / 3, ..timeouts };
         let mut timers = Timers::new(began + GRACE, timeouts);
         timers.answered();
         *watch.borrow_mut() = Some(Watch { exchange: Arc::clone(exchange), timers });

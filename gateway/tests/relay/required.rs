@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use tokio::io::AsyncWriteExt;
 use verbatim_core::model::Outcome;
 use verbatim_core::ports::MessageKind;
 use verbatim_gateway::{CaptureMode, Timeouts};
@@ -139,6 +140,66 @@ async fn a_body_that_can_not_be_recorded_is_not_held_back_for_ever() {
         assert!(record.response.starts_with(&answer.body), "what the caller has is recorded");
         assert!(record.end.error.unwrap().contains(name));
     }
+}
+
+/// Takes starts and nothing else, and has little room in memory.
+async fn full_behind_the_start() -> Rig {
+    let rig = Rig::over(TestLog::new(), None, |config| {
+        config.capture = CaptureMode::Required;
+        config.timeouts.acknowledge = Duration::from_millis(100);
+        config.queue.total = 2 << 20;
+        config.queue.exchange = 1 << 20;
+    })
+    .await;
+    rig.log.faulty.set_for_messages(Fault::Fail, |message| message.kind != MessageKind::Start);
+    rig
+}
+
+/// What the only record says of it, once it can be stored.
+async fn said_afterwards(rig: &Rig) -> crate::support::Record {
+    rig.log.faulty.recover();
+    let record = rig.record().await;
+    assert_eq!(record.outcome(), Outcome::TimedOut);
+    let why = record.end.error.clone().unwrap();
+    assert!(why.contains("within 300ms") && why.contains("(acknowledge)"), "{why}");
+    record
+}
+
+#[tokio::test]
+async fn an_answer_that_finds_no_room_is_cut_soon_and_its_record_says_why() {
+    let rig = full_behind_the_start().await;
+    let answer = get(rig.address, "/plain/raw/8000000", &[]).await;
+    assert_eq!(answer.status, 200);
+    assert_ne!(answer.after, After::Whole);
+    let record = said_afterwards(&rig).await;
+    assert!(!answer.body.is_empty() && record.response.starts_with(&answer.body));
+}
+
+#[tokio::test]
+async fn a_request_that_finds_no_room_is_told_so_in_its_dialect() {
+    let rig = full_behind_the_start().await;
+    let mut connection = Connection::open(rig.address).await;
+    connection.send(head("POST", "/v1/messages", &[], Some(8_000_000))).await;
+    connection.send(vec![b'x'; 1_500_000]).await;
+    let answer = connection.receive("POST").await;
+    assert_eq!(answer.status, 503);
+    let body = answer.json();
+    assert_eq!(body["type"], "error");
+    assert!(body["error"]["message"].as_str().unwrap().contains("neither capture log nor spool"), "{body}");
+    let record = said_afterwards(&rig).await;
+    assert_eq!(record.end.status, Some(503));
+    assert!(!record.request.is_empty() && record.request.len() < 1_500_000);
+}
+
+#[tokio::test]
+async fn a_tunnel_that_finds_no_room_is_closed_soon() {
+    let rig = full_behind_the_start().await;
+    let mut connection = crate::tunnels::open(&rig).await;
+    let frames = crate::tunnels::frame(2, &[7; 120]).repeat(12_000);
+    // It may be closed before all of it was taken.
+    let _ = connection.stream.write_all(&frames).await;
+    assert_ne!(connection.ending().await, After::Whole);
+    said_afterwards(&rig).await;
 }
 
 #[tokio::test]

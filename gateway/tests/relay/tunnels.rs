@@ -16,13 +16,13 @@ fn handshake(headers: &str) -> String {
 }
 
 /// A masked frame with a mask of zeros, which leaves the payload readable.
-fn frame(opcode: u8, payload: &[u8]) -> Vec<u8> {
+pub(crate) fn frame(opcode: u8, payload: &[u8]) -> Vec<u8> {
     let mut bytes = vec![0x80 | opcode, 0x80 | u8::try_from(payload.len()).unwrap(), 0, 0, 0, 0];
     bytes.extend_from_slice(payload);
     bytes
 }
 
-async fn open(rig: &Rig) -> Connection {
+pub(crate) async fn open(rig: &Rig) -> Connection {
     let mut connection = Connection::open(rig.address).await;
     let protocols = "sec-websocket-protocol: realtime, openai-insecure-api-key.sk-hush\r\n";
     connection.send(handshake(protocols)).await;

@@ -144,6 +144,35 @@ async fn an_exchange_is_counted_once_however_often_the_archive_fails_and_its_end
 }
 
 #[tokio::test]
+async fn the_oldest_that_is_not_archived_is_told_until_it_is() {
+    const PENDING: &str = "verbatim_oldest_pending_end_timestamp_seconds";
+    const OPEN: &str = "verbatim_oldest_open_start_timestamp_seconds";
+    let counters = Counters::default();
+    let _counting = metrics::set_default_local_recorder(&counters);
+    let mut bed = Bed::new().await;
+    let archive = Arc::new(FaultyArchive::new(Arc::clone(&bed.archive)));
+    archive.fail_commits(u32::MAX);
+    bed.log.heartbeat(GATEWAY).await.expect("a log in memory");
+    bed.start_with(Arc::clone(&archive) as _);
+    wait_until(async || counters.gauge(PENDING) == Some(0.0) && counters.gauge(OPEN) == Some(0.0)).await;
+    let (ended, open) = (ExchangeId::mint(), ExchangeId::mint());
+    let first = bed.append(start(ended, REQUEST)).await;
+    bed.append(end(ended, &[first], true)).await;
+    let seconds = |id: ExchangeId| id.time().as_unix_us() as f64 / 1e6;
+    wait_until(async || counters.gauge(PENDING).is_some_and(|since| since > 0.0)).await;
+    let since = counters.gauge(PENDING).unwrap();
+    assert!((since - seconds(ended)).abs() < 30.0, "{since}");
+    archive.fail_commits(0);
+    bed.wait_for_rank(ended, Rank::Complete).await;
+    wait_until(async || counters.gauge(PENDING) == Some(0.0)).await;
+    let second = bed.append(start(open, REQUEST)).await;
+    wait_until(async || counters.gauge(OPEN) == Some(seconds(open))).await;
+    bed.append(end(open, &[second], true)).await;
+    wait_until(async || counters.gauge(OPEN) == Some(0.0)).await;
+    bed.stop().await;
+}
+
+#[tokio::test]
 async fn an_end_that_names_messages_of_another_exchange_takes_nothing_from_them() {
     let mut bed = Bed::new().await;
     let (id, other) = (ExchangeId::mint(), ExchangeId::mint());

@@ -1,13 +1,12 @@
 //! The way in and out.
 
-use std::sync::Arc;
-
 use askama::Template;
 use axum::Form;
 use axum::extract::{Query, State};
 use axum::response::{IntoResponse, Redirect, Response};
 use http::{Extensions, HeaderMap, HeaderValue, StatusCode, Uri, header};
 use serde::Deserialize;
+use verbatim_core::ports::PortError;
 
 use super::preferences::{local_path, secure};
 use super::{Chrome, html_with};
@@ -85,14 +84,15 @@ pub(super) async fn log_in(
     }
 }
 
-/// Ends the session: copies of its cookie open nothing any more either.
+/// Ends the session: copies of its cookie open nothing any more either, at whichever process. Where that can't be noted
+/// the cookie stays, so that its owner can try again.
 pub(super) async fn log_out(State(app): State<Shared>, headers: HeaderMap) -> Response {
-    if let Some(token) = cookie(&headers, COOKIE).map(str::to_owned) {
-        let sessions = Arc::clone(&app);
-        let revoke = move || sessions.sessions.revoke(&token, sessions.ports.clock.now());
-        if let Ok(Err(error)) = tokio::task::spawn_blocking(revoke).await {
-            tracing::error!(%error, "a session was logged out, and this may not hold over a restart");
-        }
+    if let Some(token) = cookie(&headers, COOKIE)
+        && let Err(error) = app.sessions.log_out(token, app.ports.clock.now()).await
+    {
+        let why =
+            format!("you are still logged in, because the logout could not be noted: {error}; try again");
+        return ApiError::from(PortError::Transient(why)).into_response();
     }
     let cookie = format!("{COOKIE}=; Path=/; Max-Age=0; HttpOnly; SameSite=Lax{}", secure(&app));
     with_cookie(Redirect::to("/login").into_response(), &cookie)

@@ -34,7 +34,7 @@ pub(crate) async fn guard(State(app): State<Shared>, request: Request, next: Nex
     let path = request.uri().path();
     if app.sessions.required() && !is_public(path) {
         let from = caller_address(&app, request.headers(), request.extensions());
-        match admit(&app, request.headers(), from) {
+        match admit(&app, request.headers(), from).await {
             Ok(()) => {}
             Err(ApiError::Unauthorised) if is_page(path, request.headers()) => {
                 let wanted = request.uri().path_and_query().map_or("/", |path| path.as_str());
@@ -48,8 +48,10 @@ pub(crate) async fn guard(State(app): State<Shared>, request: Request, next: Nex
 }
 
 /// A session's cookie, or the password itself as a bearer or with HTTP Basic (whatever the user's name).
-fn admit(app: &App, headers: &HeaderMap, from: IpAddr) -> Result<(), ApiError> {
-    if cookie(headers, COOKIE).is_some_and(|token| app.sessions.is_valid(token, app.ports.clock.now())) {
+async fn admit(app: &App, headers: &HeaderMap, from: IpAddr) -> Result<(), ApiError> {
+    if let Some(token) = cookie(headers, COOKIE)
+        && app.sessions.is_valid(token, app.ports.clock.now()).await?
+    {
         return Ok(());
     }
     let Some(given) = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()) else {
@@ -127,7 +129,7 @@ mod tests {
 
     #[test]
     fn only_the_login_the_assets_and_the_probes_are_public() {
-        for path in ["/login", "/assets/x/app.css", "/livez"] {
+        for path in ["/login", "/assets/x/css/base.css", "/livez"] {
             assert!(is_public(path), "{path}");
         }
         for path in ["/", "/exchanges", "/api/v1/exchanges", "/metrics", "/login/", "/openapi.json"] {

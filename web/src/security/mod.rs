@@ -3,13 +3,11 @@
 mod guard;
 mod headers;
 mod origin;
-mod revoked;
 mod session;
 mod throttle;
 
 pub(crate) use guard::{caller_address, guard, is_page};
 pub(crate) use headers::protect;
-pub(crate) use revoked::Revoked;
 pub(crate) use session::{COOKIE, LIFETIME as SESSION_LIFETIME, Sessions};
 pub(crate) use throttle::Throttle;
 

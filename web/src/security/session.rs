@@ -1,12 +1,11 @@
 //! The password, and the cookie that says it was given.
 
-use std::io;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use verbatim_core::model::Timestamp;
-
-use super::Revoked;
+use verbatim_core::ports::{Control, Logout, PortResult};
 
 /// The session cookie's name.
 pub(crate) const COOKIE: &str = "verbatim_session";
@@ -15,12 +14,12 @@ pub(crate) const COOKIE: &str = "verbatim_session";
 pub(crate) const LIFETIME: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// Checks passwords and signs session cookies. Without a password everyone is let in. A cookie says by itself that it
-/// is ours; only which sessions were logged out is kept.
+/// is ours; only which sessions were logged out is kept, where every process of the installation looks.
 pub(crate) struct Sessions {
     key: [u8; 32],
     /// The password's keyed hash; `None` without a password.
     password: Option<blake3::Hash>,
-    revoked: Revoked,
+    control: Arc<dyn Control>,
     /// The number of the newest session of this process.
     newest: AtomicI64,
 }
@@ -34,13 +33,13 @@ struct Session {
 
 impl Sessions {
     /// The signing key depends on the password too: changing it logs everybody out.
-    pub(crate) fn new(secret: &[u8; 32], password: &str, revoked: Revoked) -> Self {
+    pub(crate) fn new(secret: &[u8; 32], password: &str, control: Arc<dyn Control>) -> Self {
         let key = blake3::derive_key(
             "verbatim 2026 web session",
             &[secret.as_slice(), password.as_bytes()].concat(),
         );
         let password = (!password.is_empty()).then(|| blake3::keyed_hash(&key, password.as_bytes()));
-        Self { key, password, revoked, newest: AtomicI64::new(0) }
+        Self { key, password, control, newest: AtomicI64::new(0) }
     }
 
     /// Whether a password is asked for.
@@ -65,20 +64,24 @@ impl Sessions {
         format!("{ends}.{number}.{}", self.sign(ends, number).to_hex())
     }
 
-    /// Whether a token is one of ours that has neither ended nor been logged out.
-    pub(crate) fn is_valid(&self, token: &str, now: Timestamp) -> bool {
-        self.session(token, now).is_some()
-    }
-
-    /// Logs out the session of a token, if it is valid: from now on it is not. An error says that this does not hold
-    /// over a restart. Waits for the disk.
-    pub(crate) fn revoke(&self, token: &str, now: Timestamp) -> io::Result<()> {
+    /// Whether a token is one of ours that has neither ended nor been logged out, in whichever process. An error says
+    /// that this can't be told.
+    pub(crate) async fn is_valid(&self, token: &str, now: Timestamp) -> PortResult<bool> {
         match self.session(token, now) {
-            Some(session) => self.revoked.add(session.number, session.ends, now.as_unix_ms() / 1000),
-            None => Ok(()),
+            Some(session) => Ok(!self.control.is_logged_out(session.number).await?),
+            None => Ok(false),
         }
     }
 
+    /// Logs out the session of a token, if it is ours: from now on it is not valid anywhere. An error says that it still
+    /// is.
+    pub(crate) async fn log_out(&self, token: &str, now: Timestamp) -> PortResult<()> {
+        let Some(session) = self.session(token, now) else { return Ok(()) };
+        let until = Timestamp::from_unix_ms(session.ends.saturating_mul(1000));
+        self.control.log_out(Logout { number: session.number, until }, now).await
+    }
+
+    /// What a token says, if it is ours and has not ended.
     fn session(&self, token: &str, now: Timestamp) -> Option<Session> {
         let mut fields = token.splitn(3, '.');
         let (ends, number, signature) = (fields.next()?, fields.next()?, fields.next()?);
@@ -86,7 +89,7 @@ impl Sessions {
         let signature = blake3::Hash::from_hex(signature).ok()?;
         // Comparing BLAKE3 hashes takes constant time.
         let ours = signature == self.sign(session.ends, session.number);
-        let open = now.as_unix_ms() / 1000 < session.ends && !self.revoked.holds(session.number);
+        let open = now.as_unix_ms() / 1000 < session.ends;
         (ours && open).then_some(session)
     }
 
@@ -97,10 +100,30 @@ impl Sessions {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+    use std::sync::{Mutex, PoisonError};
+
+    use async_trait::async_trait;
+
     use super::*;
 
+    #[derive(Default)]
+    struct Memory(Mutex<BTreeSet<i64>>);
+
+    #[async_trait]
+    impl Control for Memory {
+        async fn log_out(&self, logout: Logout, _now: Timestamp) -> PortResult<()> {
+            self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(logout.number);
+            Ok(())
+        }
+
+        async fn is_logged_out(&self, number: i64) -> PortResult<bool> {
+            Ok(self.0.lock().unwrap_or_else(PoisonError::into_inner).contains(&number))
+        }
+    }
+
     fn sessions(secret: u8, password: &str) -> Sessions {
-        Sessions::new(&[secret; 32], password, Revoked::default())
+        Sessions::new(&[secret; 32], password, Arc::new(Memory::default()))
     }
 
     const NOW: Timestamp = Timestamp::from_unix_ms(1_795_300_000_000);
@@ -114,35 +137,35 @@ mod tests {
         assert!(!self::sessions(7, "").is_password(""));
     }
 
-    #[test]
-    fn a_session_holds_until_it_ends_or_the_password_changes() {
+    #[tokio::test]
+    async fn a_session_holds_until_it_ends_or_the_password_changes() {
         let sessions = sessions(7, "a");
         let token = sessions.issue(NOW);
-        assert!(sessions.is_valid(&token, NOW));
-        assert!(!sessions.is_valid(&token, NOW.plus(LIFETIME)));
-        assert!(!self::sessions(7, "b").is_valid(&token, NOW));
-        assert!(!self::sessions(8, "a").is_valid(&token, NOW));
+        assert!(sessions.is_valid(&token, NOW).await.unwrap());
+        assert!(!sessions.is_valid(&token, NOW.plus(LIFETIME)).await.unwrap());
+        assert!(!self::sessions(7, "b").is_valid(&token, NOW).await.unwrap());
+        assert!(!self::sessions(8, "a").is_valid(&token, NOW).await.unwrap());
     }
 
-    #[test]
-    fn a_token_with_a_later_end_is_not_ours() {
+    #[tokio::test]
+    async fn a_token_with_a_later_end_is_not_ours() {
         let sessions = sessions(7, "a");
         let token = sessions.issue(NOW);
         let (ends, rest) = token.split_once('.').unwrap();
         let later = ends.parse::<i64>().unwrap() + 1;
-        assert!(!sessions.is_valid(&format!("{later}.{rest}"), NOW));
-        assert!(!sessions.is_valid("", NOW));
-        assert!(!sessions.is_valid("1.2.3", NOW));
+        for forged in [&format!("{later}.{rest}"), "", "1.2.3"] {
+            assert!(!sessions.is_valid(forged, NOW).await.unwrap(), "{forged}");
+        }
     }
 
-    #[test]
-    fn logging_out_ends_one_session_and_no_other() {
+    #[tokio::test]
+    async fn logging_out_ends_one_session_and_no_other() {
         let sessions = sessions(7, "a");
         let (mine, theirs) = (sessions.issue(NOW), sessions.issue(NOW));
         assert_ne!(mine, theirs);
-        sessions.revoke(&mine, NOW).unwrap();
-        assert!(!sessions.is_valid(&mine, NOW));
-        assert!(sessions.is_valid(&theirs, NOW));
-        sessions.revoke("1.2.3", NOW).unwrap();
+        sessions.log_out(&mine, NOW).await.unwrap();
+        assert!(!sessions.is_valid(&mine, NOW).await.unwrap());
+        assert!(sessions.is_valid(&theirs, NOW).await.unwrap());
+        sessions.log_out("1.2.3", NOW).await.unwrap();
     }
 }

@@ -1,6 +1,7 @@
 //! Ports in memory, for tests of the web role and its preview.
 
 mod archive;
+mod control;
 mod index;
 mod live;
 
@@ -8,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 pub use archive::MemoryArchive;
+pub use control::MemoryControl;
 pub use index::MemoryIndex;
 pub use live::MemoryLive;
 use verbatim_core::model::ExchangeRecord;
@@ -45,6 +47,7 @@ impl PipelineHealth for Gateway {
 #[derive(Clone, Default)]
 pub struct World {
     pub archive: Arc<MemoryArchive>,
+    pub control: Arc<MemoryControl>,
     pub index: Arc<MemoryIndex>,
     pub live: Arc<MemoryLive>,
 }
@@ -58,6 +61,7 @@ impl World {
     pub fn ports(&self, figures: GatewayFigures) -> Ports {
         Ports {
             archive: self.archive.clone(),
+            control: self.control.clone(),
             index: Some(self.index.clone()),
             live: Some(self.live.clone()),
             log: None,

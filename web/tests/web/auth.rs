@@ -76,31 +76,41 @@ async fn session(site: &Site) -> String {
     cookie.split(';').next().unwrap().to_owned()
 }
 
+async fn asks(site: &Site, cookie: &str) -> u16 {
+    site.get_with("/api/v1/exchanges", &[("cookie", cookie)]).await.status().as_u16()
+}
+
 #[tokio::test]
-async fn after_logging_out_a_copy_of_the_cookie_opens_nothing_not_even_after_a_restart() {
-    let directory = tempfile::tempdir().unwrap();
-    let file = directory.path().join("sessions");
-    let open = async || {
-        Site::with(|config, _| {
-            config.password = "open sesame".to_owned();
-            config.revoked_sessions = Some(file.clone());
-        })
-        .await
-    };
-    let ask = async |site: &Site, cookie: &str| {
-        site.get_with("/api/v1/exchanges", &[("cookie", cookie)]).await.status()
-    };
-    let mut site = open().await;
-    let (mine, theirs) = (session(&site).await, session(&site).await);
-    assert_eq!(ask(&site, &mine).await, 200);
-    let response = site.send(Method::POST, "/logout", &[("cookie", &mine)], "").await;
+async fn after_logging_out_a_copy_of_the_cookie_opens_nothing_at_any_process() {
+    let here = locked().await;
+    let there = Site::with(|config, ports| {
+        config.password = "open sesame".to_owned();
+        ports.control = here.world.control.clone();
+    })
+    .await;
+    let (mine, theirs) = (session(&here).await, session(&there).await);
+    assert_eq!((asks(&here, &mine).await, asks(&there, &mine).await), (200, 200));
+    let response = here.send(Method::POST, "/logout", &[("cookie", &mine)], "").await;
     assert_eq!(response.headers()["location"], "/login");
-    assert_eq!(ask(&site, &mine).await, 401);
-    assert_eq!(ask(&site, &theirs).await, 200);
-    site.stopped().await;
-    let site = open().await;
-    assert_eq!(ask(&site, &mine).await, 401);
-    assert_eq!(ask(&site, &theirs).await, 200);
+    assert_eq!((asks(&here, &mine).await, asks(&there, &mine).await), (401, 401));
+    assert_eq!((asks(&here, &theirs).await, asks(&there, &theirs).await), (200, 200));
+}
+
+#[tokio::test]
+async fn a_session_opens_nothing_while_nobody_can_tell_whether_it_was_logged_out() {
+    let site = locked().await;
+    let mine = session(&site).await;
+    site.world.control.down.set(true);
+    assert_eq!(asks(&site, &mine).await, 503);
+    let response = site.send(Method::POST, "/logout", &[("cookie", &mine)], "").await;
+    assert_eq!(response.status(), 503);
+    assert!(response.headers().get("set-cookie").is_none(), "it can be tried again");
+    assert!(response.text().await.unwrap().contains("still logged in"));
+    // A program that gives the password has no session to ask about.
+    let bearer = [("authorization", "Bearer open sesame")];
+    assert_eq!(site.get_with("/api/v1/exchanges", &bearer).await.status(), 200);
+    site.world.control.down.set(false);
+    assert_eq!(asks(&site, &mine).await, 200);
 }
 
 #[tokio::test]

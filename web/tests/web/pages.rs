@@ -269,6 +269,23 @@ async fn calls_that_could_not_be_recorded_are_an_alarm() {
 }
 
 #[tokio::test]
+async fn every_style_and_script_that_a_page_names_is_there() {
+    let site = Site::with(|config, _| config.password = "open sesame".to_owned()).await;
+    let password = [("authorization", "Bearer open sesame")];
+    for (page, styles) in [("/login", 8), ("/", 9), ("/exchanges", 8), ("/docs", 8)] {
+        let html = site.get_with(page, &password).await.text().await.unwrap();
+        let named = html.split('"').filter(|text| text.starts_with("/assets/"));
+        let mut found = 0;
+        for asset in named {
+            let answer = site.get(asset).await;
+            assert_eq!(answer.status(), 200, "{page} names {asset}");
+            found += usize::from(answer.headers()["content-type"] == "text/css");
+        }
+        assert_eq!(found, styles, "{page}: {html}");
+    }
+}
+
+#[tokio::test]
 async fn assets_are_kept_by_browsers_and_pages_are_not() {
     let site = Site::new().await;
     let html = site.page("/").await;

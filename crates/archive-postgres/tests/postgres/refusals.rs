@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use verbatim_archive_postgres::{Migrated, PostgresArchive, PostgresConfig, TlsConfig, TlsMode, migrate};
-use verbatim_core::ports::{PortError, PortResult, SystemClock};
+use verbatim_core::ports::{Archive, PortError, PortResult, SystemClock};
 use verbatim_testkit::postgres::{PASSWORD, PostgresServer, USER};
 
-use super::database;
+use super::{connect, database};
 
 async fn refusal(config: &PostgresConfig) -> PortError {
     let connected = PostgresArchive::connect(config, Arc::new(SystemClock)).await;
@@ -29,15 +29,15 @@ async fn another_schema_is_refused_with_both_versions_and_the_remedy() {
     let name = server.create_database();
     let config = PostgresConfig { patience: Duration::ZERO, ..PostgresConfig::new(server.url(&name)) };
     let place = format!("127.0.0.1:{}/{name}", server.port());
-    permanent(&refusal(&config).await, &["PostgreSQL", &place, "schema none", "needs 1", "verbatim migrate"]);
+    permanent(&refusal(&config).await, &["PostgreSQL", &place, "schema none", "needs 4", "verbatim migrate"]);
     let first = migrate(&config).await.unwrap();
-    assert_eq!(first, Migrated { from: None, to: 1 });
-    assert_eq!(migrate(&config).await.unwrap(), Migrated { from: Some(1), to: 1 });
-    server.sql(&name, "UPDATE refinery_schema_history SET version = 0");
-    permanent(&refusal(&config).await, &[&place, "schema 0", "needs 1", "verbatim migrate"]);
-    server.sql(&name, "UPDATE refinery_schema_history SET version = 7");
-    permanent(&refusal(&config).await, &[&place, "schema 7", "newer than the 1"]);
-    permanent(&migrate(&config).await.unwrap_err(), &[&place, "schema 7", "newer than the 1"]);
+    assert_eq!(first, Migrated { from: None, to: 4 });
+    assert_eq!(migrate(&config).await.unwrap(), Migrated { from: Some(4), to: 4 });
+    server.sql(&name, "DELETE FROM refinery_schema_history WHERE version > 1");
+    permanent(&refusal(&config).await, &[&place, "schema 1", "needs 4", "verbatim migrate"]);
+    server.sql(&name, "UPDATE refinery_schema_history SET version = 777");
+    permanent(&refusal(&config).await, &[&place, "schema 777", "newer than the 4"]);
+    permanent(&migrate(&config).await.unwrap_err(), &[&place, "schema 777", "newer than the 4"]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -85,4 +85,18 @@ async fn a_start_waits_for_a_server_that_is_not_there_yet() {
         tokio::task::spawn_blocking(move || started.restart()).await.unwrap();
     });
     archive.unwrap().close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_looks_on_changes_nothing() {
+    let server = PostgresServer::shared();
+    let (name, config) = database(server).await;
+    let days = || server.sql(&name, "SELECT count(*) FROM exchange_day");
+    let none = days();
+    let onlooker = PostgresArchive::connect_to_look(&config, Arc::new(SystemClock)).await.unwrap();
+    assert_eq!(onlooker.health().await.unwrap().exchanges, 0);
+    onlooker.close().await;
+    assert_eq!(days(), none);
+    connect(&config).await.close().await;
+    assert_ne!(days(), none, "a role makes partitions ahead");
 }

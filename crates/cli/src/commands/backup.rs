@@ -12,8 +12,8 @@ use verbatim_core::ports::Archive;
 use super::Setting;
 use crate::compose::stores;
 use crate::data_dir::{DataDir, DataDirError, write_whole};
-use crate::terminal;
 use crate::waits::Waits;
+use crate::{shell, terminal};
 
 pub(super) fn run(setting: &Setting, into: &Path) -> Result<ExitCode> {
     let directory = setting.data_dir();
@@ -21,7 +21,7 @@ pub(super) fn run(setting: &Setting, into: &Path) -> Result<ExitCode> {
     if let Some(postgres) = setting.config.postgres()? {
         // It names the tools that PostgreSQL has for that.
         let copied = runtime.block_on(async {
-            let archive = stores::try_archive(postgres).await?;
+            let archive = stores::look_at_archive(postgres).await?;
             let copied = archive.backup(into).await;
             archive.close().await;
             copied
@@ -55,10 +55,10 @@ pub(super) fn run(setting: &Setting, into: &Path) -> Result<ExitCode> {
         write_whole(&into.join("secret"), &fs::read(secret)?)?;
     }
     drop(held);
-    let into = into.display();
-    terminal::out(format_args!("{records} exchanges copied to {into}"));
+    terminal::out(format_args!("{records} exchanges copied to {}", into.display()));
     terminal::out(format_args!(
-        "to use the copy: `verbatim --data-dir {into}`, which builds its search index first"
+        "to use the copy: `verbatim --data-dir {}`, which builds its search index first",
+        shell::word(into)
     ));
     Ok(ExitCode::SUCCESS)
 }

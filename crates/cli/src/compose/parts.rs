@@ -99,6 +99,7 @@ impl Service {
     ) -> Result<()> {
         let session_secret = blake3::derive_key("verbatim web session 1", secret);
         let ports = verbatim_web::Ports {
+            control: records.archive.clone(),
             archive: records.archive,
             index: records.index.map(|index| index as _),
             live: log.clone().map(|log| log as _),
@@ -110,7 +111,6 @@ impl Service {
         let own = Some(self.instance.gateway.as_str()).filter(|own| !own.is_empty());
         let mut config = config.web(session_secret, config.gateway_url(own))?;
         config.connections.connections = self.descriptors.web_connections();
-        config.revoked_sessions = Some(self.directory()?.revoked_sessions());
         // Its socket belongs to the runtime that serves it.
         let web = on.spawn(Web::bind(config, ports)).await??;
         self.instance.web = Some(format!("http://{}", web.local_addr()));

@@ -13,6 +13,7 @@ use super::pace::BesideRelay;
 use super::parts::{Relaying, Working};
 use super::stores::{self, LogStore, Records};
 use crate::config::Config;
+use crate::shell;
 use crate::signals::Signals;
 
 impl Service {
@@ -27,8 +28,12 @@ impl Service {
         config.check_engines_of_one_process()?;
         let directory = self.directory()?.clone();
         if config.settings.postgres.url.is_some() && directory.archive().exists() {
-            let path = directory.archive();
-            tracing::warn!(path = %path.display(), "the archive is in PostgreSQL: earlier records stay here and are not shown");
+            let command = format!("verbatim import --from-data-dir {}", shell::word(directory.root()));
+            tracing::warn!(
+                "the archive is in PostgreSQL, and earlier records in {} are not shown: `{command}` carries them over, once \
+                 this process has ended",
+                directory.archive().display()
+            );
         }
         // Both take longer than the log, which is all that the relay waits for.
         let mut opening = JoinSet::new();

@@ -1,5 +1,7 @@
 //! Why a configuration is not used.
 
+use std::fmt;
+
 use super::environment::InvalidDotenv;
 use super::layers::Origin;
 
@@ -21,6 +23,46 @@ pub(crate) enum Invalid {
     /// The `.env` file can't be read.
     #[error(transparent)]
     Dotenv(#[from] InvalidDotenv),
+}
+
+impl Invalid {
+    /// The setting that is wrong, where it is one.
+    pub(super) fn key(&self) -> Option<&str> {
+        match self {
+            Self::Value { key, .. } | Self::Missing { key, .. } | Self::UnknownKey { key, .. } => Some(key),
+            Self::File { .. } | Self::Dotenv(_) => None,
+        }
+    }
+}
+
+/// All that was found wrong with a configuration; one or more.
+#[derive(Debug)]
+pub(crate) struct Invalids(pub(super) Vec<Invalid>);
+
+impl Invalids {
+    /// Each of them, in the order in which they were found.
+    pub(crate) fn each(&self) -> &[Invalid] {
+        &self.0
+    }
+}
+
+/// A line for each.
+impl fmt::Display for Invalids {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, invalid) in self.0.iter().enumerate() {
+            let line_feed = if index == 0 { "" } else { "\n" };
+            write!(f, "{line_feed}{invalid}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Invalids {}
+
+impl From<Invalid> for Invalids {
+    fn from(invalid: Invalid) -> Self {
+        Self(vec![invalid])
+    }
 }
 
 /// What to say about a key that does not exist, given those that do.

@@ -127,6 +127,22 @@ impl Given {
         below.set(rest, value, origin)
     }
 
+    /// Takes away what was given at a path; from a list, all of it, since what comes behind would change its place.
+    /// `false` where nothing is there.
+    pub(super) fn remove(&mut self, path: &[String]) -> bool {
+        match (path, &mut self.node) {
+            ([key], Node::Table(table)) => table.remove(key).is_some(),
+            ([key, rest @ ..], Node::Table(table)) => {
+                table.get_mut(key).is_some_and(|below| below.remove(rest)) || table.remove(key).is_some()
+            }
+            ([place, rest @ ..], Node::List(list)) if !rest.is_empty() => {
+                let below = place.parse().ok().and_then(|place: usize| list.get_mut(place));
+                below.is_some_and(|below| below.remove(rest))
+            }
+            _ => false,
+        }
+    }
+
     /// What was given at a path of keys and places, if anything was.
     pub(super) fn at<'a>(&self, path: impl IntoIterator<Item = &'a str>) -> Option<&Self> {
         path.into_iter().try_fold(self, |given, key| match &given.node {
@@ -170,6 +186,20 @@ mod tests {
         let listen = lower.at(["web", "listen"]).unwrap();
         assert_eq!((listen.shown(), &listen.origin), ("\"c\"".into(), &at("high")));
         assert_eq!(lower.at(["web", "title"]).unwrap().origin, at("low"));
+    }
+
+    #[test]
+    fn what_is_taken_out_of_a_list_takes_the_list_along() {
+        let path = |path: &str| path.split('.').map(str::to_owned).collect::<Vec<_>>();
+        let mut given = Given::empty();
+        for (place, value) in [("a.list.0.x", "1"), ("a.list.1.x", "2"), ("a.b", "3")] {
+            given.set(&place.split('.').collect::<Vec<_>>(), value, at("x")).unwrap();
+        }
+        assert!(given.remove(&path("a.list.1.x")));
+        assert!(given.at(["a", "list", "1"]).is_some() && given.at(["a", "list", "1", "x"]).is_none());
+        assert!(given.remove(&path("a.list.0")));
+        assert!(given.at(["a", "list"]).is_none() && given.at(["a", "b"]).is_some());
+        assert!(!given.remove(&path("c")) && !given.remove(&[]));
     }
 
     #[test]

@@ -7,6 +7,7 @@ mod check;
 mod engines;
 pub(crate) mod environment;
 mod file;
+mod gather;
 mod invalid;
 mod layers;
 mod problem;
@@ -21,13 +22,14 @@ use serde::Deserialize;
 use verbatim_gateway::builtin_providers;
 
 use environment::Environment;
+use gather::Untyped;
 use invalid::nearest;
 use layers::{Given, Misplaced};
 use problem::Problem;
 use read::Reader;
 
 pub(crate) use check::Entry;
-pub(crate) use invalid::Invalid;
+pub(crate) use invalid::{Invalid, Invalids};
 pub(crate) use layers::Origin;
 pub(crate) use settings::{LogFormatSetting, ProviderSettings, Settings};
 pub(crate) use values::{Secret, Upstream};
@@ -69,14 +71,14 @@ pub(crate) struct Config {
 }
 
 impl Config {
-    /// Reads and checks everything. `file` is the one named by a flag; `unnamed` tells of the usual one in `directory`.
+    /// Reads and checks everything, and tells all that is wrong. `file` is the one named by a flag; `unnamed` tells of the usual one in `directory`.
     pub(crate) fn read(
         directory: &Path,
         file: Option<&Path>,
         unnamed: Unnamed,
         flags: &[Flag],
         environment: &dyn Environment,
-    ) -> Result<Self, Invalid> {
+    ) -> Result<Self, Invalids> {
         let file = file.map(Path::to_owned).or_else(|| environment.get("VERBATIM_CONFIG").map(PathBuf::from));
         let usual = || (unnamed == Unnamed::Read && usual_file(directory)).then(|| PathBuf::from(USUAL_FILE));
         let file = file.or_else(usual);
@@ -88,20 +90,13 @@ impl Config {
             Some(file) => file::read(file)?,
             None => Given::empty(),
         };
-        given.overlay(from_environment(environment)?);
+        let mut found = Vec::new();
+        given.overlay(from_environment(environment, &mut found));
         for flag in flags {
             let path: Vec<&str> = flag.key.split('.').collect();
-            put(&mut given, &path, &flag.value, Origin::Flag(flag.name))?;
+            found.extend(put(&mut given, &path, &flag.value, Origin::Flag(flag.name)).err());
         }
-        let settings = typed(&given)?;
-        let config = Self { settings, file, given };
-        config.gateway(environment, "check", [0; 32], None)?;
-        config.web([0; 32], String::new())?;
-        config.nats()?;
-        config.postgres()?;
-        config.meilisearch()?;
-        config.secret()?;
-        Ok(config)
+        gather::settle(given, file, environment, found)
     }
 
     /// Adds a provider whose base URL does not come from the settings.
@@ -166,7 +161,7 @@ pub(crate) fn is_setting(variable: &str) -> bool {
 
 /// `VERBATIM_SECTION__NAME` is `section.name`. A variable without `__` that is no setting may belong to somebody else
 /// (Kubernetes sets `VERBATIM_SERVICE_HOST`, for one); it is an error only where it looks like a slip.
-fn from_environment(environment: &dyn Environment) -> Result<Given, Invalid> {
+fn from_environment(environment: &dyn Environment, found: &mut Vec<Invalid>) -> Given {
     let known = top_level_keys();
     let mut given = Given::empty();
     for name in environment.names() {
@@ -176,14 +171,14 @@ fn from_environment(environment: &dyn Environment) -> Result<Given, Invalid> {
         if !key.contains("__") && !known.contains(&key.as_str()) {
             if let Some(meant) = (key != "config").then(|| nearest(&key, &known)).flatten() {
                 let hint = format!("did you mean {PREFIX}{}?", meant.to_ascii_uppercase());
-                return Err(Invalid::UnknownKey { key, origin, hint });
+                found.push(Invalid::UnknownKey { key, origin, hint });
             }
             continue;
         }
         let path: Vec<&str> = key.split("__").collect();
-        put(&mut given, &path, &environment.get(&name).unwrap_or_default(), origin)?;
+        found.extend(put(&mut given, &path, &environment.get(&name).unwrap_or_default(), origin).err());
     }
-    Ok(given)
+    given
 }
 
 fn put(given: &mut Given, path: &[&str], value: &str, origin: Origin) -> Result<(), Invalid> {
@@ -207,14 +202,14 @@ fn top_level_keys() -> Vec<&'static str> {
     }
 }
 
-/// Gives every setting its type.
-fn typed(given: &Given) -> Result<Settings, Invalid> {
+/// Gives every setting its type, or tells the first that can't have it.
+fn typed(given: &Given) -> Result<Settings, Untyped> {
     serde_path_to_error::deserialize(Reader(given)).map_err(|error| {
-        let path = path_of(error.path());
+        let mut path = path_of(error.path());
         let at = given.at(path.iter().map(String::as_str));
         let origin = at.map_or(Origin::Default, |at| at.origin.clone());
         let key = path.join(".");
-        match error.into_inner() {
+        let invalid = match error.into_inner() {
             Problem::Expected(expected) => {
                 let value = at.map_or_else(|| "nothing".into(), |at| shown(&key, at));
                 Invalid::Value { key, value, origin, expected }
@@ -224,9 +219,11 @@ fn typed(given: &Given) -> Result<Settings, Invalid> {
                 Invalid::UnknownKey { key, origin, hint }
             }
             Problem::Missing(name) => {
+                path.push(name.to_owned());
                 Invalid::Missing { key: format!("{key}.{name}"), origin, expected: what_for(name) }
             }
-        }
+        };
+        Untyped { path, invalid: Box::new(invalid) }
     })
 }
 

@@ -90,6 +90,44 @@ fn the_environment_gives_every_kind_of_value() {
 }
 
 #[test]
+fn all_that_is_wrong_is_told_at_once() {
+    let file = "default_provider = 'nobody'\n[gateway]\nlisten = 'x'\n[gateway.timeouts]\ntotal = '10'\n\
+                [web]\nlisten = '0.0.0.0:1'\ntitel = 'a'\n[nats]\nurl = 'nats://x'\nreplicas = 9\n\
+                acknowledgement_wait = '1s'\n[retention]\nbodies_days = -1\n\
+                [[providers]]\nname = 'one'\ndialect = 'klingon'\n[[providers]]\nname = 'two'\ndialect = 'openai'\n\
+                base_url = 'http://127.0.0.1:9/v1'\napi_key = 'sk-x'";
+    let told = refusal(file, &[("VERBATIM_GATEWAY__CAPTURE", "always"), ("VERBATIM_DEFAULT_PROVIDR", "x")]);
+    let keys: Vec<&str> = told.lines().map(|line| line.split(' ').next().unwrap()).collect();
+    let expected = [
+        "default_providr",
+        "gateway.capture",
+        "gateway.listen",
+        "gateway.timeouts.total",
+        "providers.0.dialect",
+        "providers.0.base_url",
+        "providers.1.api_key",
+        "retention.bodies_days",
+        "web.titel",
+        // Once every setting has its type. Who is nobody, and who may reach the dashboard, depends on what is wrong above.
+        "nats.replicas",
+        "nats.acknowledgement_wait",
+    ];
+    assert_eq!(keys, expected, "{told}");
+    assert!(told.lines().all(|line| line.contains("expected") || line.contains("no such setting")), "{told}");
+    // Of what has the right type, too, more than the first.
+    let file = "default_provider = 'nobody'\n[gateway]\nlisten = '0.0.0.0:1'\n[web]\nlisten = '0.0.0.0:2'\n\
+                [gateway.queue]\ntotal = '1KiB'\n[postgres]\nurl = 'postgres://x/y'\npool_size = 0";
+    let told = refusal(file, &[]);
+    let keys: Vec<&str> = told.lines().map(|line| line.split(' ').next().unwrap()).collect();
+    for key in
+        ["default_provider", "gateway.listen", "gateway.queue.total", "web.listen", "postgres.pool_size"]
+    {
+        assert!(keys.contains(&key), "{key}: {told}");
+    }
+    assert_eq!(keys.len(), 5, "{told}");
+}
+
+#[test]
 fn an_invalid_value_is_named_with_its_key_its_place_and_what_was_expected() {
     let cases = [
         (

@@ -63,11 +63,6 @@ impl DataDir {
         self.root.join("spool")
     }
 
-    /// Which sessions of the dashboard were logged out.
-    pub(crate) fn revoked_sessions(&self) -> PathBuf {
-        self.root.join("logged-out")
-    }
-
     /// The archive's files.
     pub(crate) fn archive(&self) -> PathBuf {
         self.root.join("archive")

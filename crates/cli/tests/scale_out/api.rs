@@ -88,3 +88,30 @@ pub(crate) async fn found(web: &str, word: &str, call: &Call) {
     })
     .await;
 }
+
+/// Gives the dashboard its password; the cookie that it answers with.
+pub(crate) async fn log_in(web: &str, password: &str) -> String {
+    let form = unredirected()
+        .post(format!("{web}/login"))
+        .header("content-type", "application/x-www-form-urlencoded")
+        .body(format!("password={password}"));
+    let answer = form.send().await.unwrap();
+    let cookie = answer.headers()["set-cookie"].to_str().unwrap();
+    cookie.split(';').next().unwrap().to_owned()
+}
+
+/// Logs out the session of a cookie.
+pub(crate) async fn log_out(web: &str, cookie: &str) {
+    let answer = unredirected().post(format!("{web}/logout")).header("cookie", cookie).send().await.unwrap();
+    assert_eq!(answer.headers()["location"], "/login");
+}
+
+/// How the dashboard answers whoever brings a cookie.
+pub(crate) async fn status_with(web: &str, cookie: &str) -> u16 {
+    let ask = client().get(format!("{web}/api/v1/exchanges")).header("cookie", cookie);
+    ask.send().await.unwrap().status().as_u16()
+}
+
+fn unredirected() -> Client {
+    Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build().unwrap()
+}

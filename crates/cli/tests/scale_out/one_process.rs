@@ -28,6 +28,17 @@ async fn one_process_keeps_its_archive_in_postgresql() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_moves_to_postgresql_is_told_how_to_carry_earlier_records_over() {
+    let mut engines = Engines::start_migrated().await;
+    engines.set("VERBATIM_NATS__URL", "");
+    std::fs::create_dir_all(engines.path("my data/archive")).unwrap();
+    let up = engines.start_role("up", "my data");
+    let expected = format!("`verbatim import --from-data-dir '{}'`", engines.path("my data").display());
+    assert_eq!(up.messages(&expected).len(), 1, "{}", up.log());
+    up.stop();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn one_process_uses_nats_and_postgresql() {
     let engines = Engines::start_migrated().await;
     let up = engines.start_role("up", "data");

@@ -18,10 +18,9 @@ pub(crate) fn refusal(engines: &Engines, role: &str, code: i32) -> String {
 async fn a_wrong_password_of_nats_is_told_and_not_shown() {
     let nats = NatsServer::start("authorization { user: ann, password: right }").await;
     let mut engines = Engines::start_with(nats).await;
-    assert!(engines.output(&["migrate"]).status.success());
     engines.set("VERBATIM_NATS__USER", "ann");
     engines.set("VERBATIM_NATS__PASSWORD", "hunter2");
-    for role in ["gateway", "recorder", "web"] {
+    for role in ["migrate", "gateway", "recorder", "web"] {
         let told = refusal(&engines, role, 1);
         let says = ["refused the credentials", &engines.nats.address(), "Check user and password"];
         assert!(says.iter().all(|text| told.contains(text)) && !told.contains("hunter2"), "{role}: {told}");
@@ -119,4 +118,22 @@ async fn nats_without_postgresql_is_refused_for_one_process() {
     engines.set("VERBATIM_POSTGRES__URL", "");
     let told = refusal(&engines, "up", 64);
     assert!(told.contains("nats.url") && told.contains("[postgres] url beside it"), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_acknowledgement_wait_is_refused_until_migrate_has_changed_it() {
+    let mut engines = Engines::start_migrated().await;
+    engines.start_role("gateway", "gateway").stop();
+    engines.set("VERBATIM_NATS__ACKNOWLEDGEMENT_WAIT", "30s");
+    for role in ["gateway", "recorder"] {
+        let told = refusal(&engines, role, 1);
+        assert!(told.contains("waits 60s") && told.contains("run `verbatim migrate`"), "{role}: {told}");
+    }
+    let migrated = engines.output(&["migrate"]);
+    let told = String::from_utf8_lossy(&migrated.stdout).into_owned();
+    assert!(migrated.status.success(), "{}", complaint(&migrated));
+    assert!(told.contains("consumer recorder of stream CAP waits 30s"), "{told}");
+    engines.start_role("gateway", "gateway").stop();
+    engines.set("VERBATIM_NATS__ACKNOWLEDGEMENT_WAIT", "");
+    assert!(refusal(&engines, "gateway", 1).contains("waits 30s"));
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use reqwest::StatusCode;
 
-use crate::api::{call, get, get_json, listed, same_bytes, until};
+use crate::api::{call, get, get_json, listed, log_in, log_out, same_bytes, status_with, until};
 use crate::engines::Engines;
 
 /// After so long a call through any gateway is in the dashboard.
@@ -70,4 +70,28 @@ async fn a_gateway_says_how_it_is_doing_apart_from_its_callers_where_that_is_ask
     assert!(status == 200 && String::from_utf8_lossy(&metrics).contains("process_open_fds"));
     until(&format!("{}/readyz", gateway.health), "the gateway", |status, _| status == 200).await;
     gateway.stop();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_logs_out_at_one_dashboard_is_logged_out_at_all_of_them() {
+    let mut engines = Engines::start_migrated().await;
+    engines.set("VERBATIM_WEB__PASSWORD", "open-sesame");
+    let (here, there) = (engines.start_role("web", "web-1"), engines.start_role("web", "web-2"));
+    let (mine, theirs) =
+        (log_in(&here.dashboard, "open-sesame").await, log_in(&there.dashboard, "open-sesame").await);
+    for web in [&here, &there] {
+        assert_eq!(status_with(&web.dashboard, &mine).await, 200);
+    }
+    log_out(&here.dashboard, &mine).await;
+    for web in [&here, &there] {
+        assert_eq!(status_with(&web.dashboard, &mine).await, 401);
+        assert_eq!(status_with(&web.dashboard, &theirs).await, 200);
+    }
+    there.stop();
+    // One that was not there yet, in a directory of its own.
+    let later = engines.start_role("web", "web-3");
+    assert_eq!(status_with(&later.dashboard, &mine).await, 401);
+    assert_eq!(status_with(&later.dashboard, &theirs).await, 200);
+    here.stop();
+    later.stop();
 }

@@ -3,6 +3,7 @@
 mod archive;
 mod capture_log;
 mod clock;
+mod control;
 mod error;
 mod live;
 mod pace;
@@ -17,6 +18,7 @@ pub use capture_log::{
     Sequence,
 };
 pub use clock::{Clock, SystemClock};
+pub use control::{Control, Logout};
 pub use error::{PortError, PortResult};
 pub use live::{Live, LiveMessage};
 pub use pace::{Pace, Turn, Unpaced};

@@ -13,10 +13,14 @@ use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpListener;
 use verbatim_core::ports::CaptureLog;
-use verbatim_log_nats::{ClientCertificate, Config, Credentials, NatsLog, NatsLogError, Secret, Tls};
+use verbatim_log_nats::{
+    Changed, ClientCertificate, Config, Credentials, NatsLog, NatsLogError, Secret, Survey, Tls, migrate,
+};
 use verbatim_testkit::NatsServer;
 
 use crate::support::{append, config, connect, end};
+
+const HALF_A_MINUTE: Duration = Duration::from_secs(30);
 
 async fn refused(config: Config) -> NatsLogError {
     let began = Instant::now();
@@ -107,8 +111,71 @@ async fn settings_of_somebody_elses_are_refused() {
         says(&error, &[&server.address(), "stream CAP", shown, "nats stream edit"]);
         assert!(crate::support::api(&client, "STREAM.UPDATE.CAP", &stream).await["error"].is_null());
     }
-    let error = refused(Config { acknowledgement_wait: Duration::from_secs(30), ..config(&server) }).await;
-    says(&error, &["consumer recorder of stream CAP", "ack_wait = 60s; expected 30s", "nats consumer edit"]);
+}
+
+#[tokio::test]
+async fn another_acknowledgement_wait_is_refused_until_it_was_migrated() {
+    let server = NatsServer::start("").await;
+    let (before, after) =
+        (config(&server), Config { acknowledgement_wait: HALF_A_MINUTE, ..config(&server) });
+    assert_eq!(migrate(&after).await.unwrap(), [], "what is not there yet is made with it");
+    works(before.clone()).await;
+    let client = crate::support::stranger(&server).await;
+    let info = async |consumer: &str| {
+        crate::support::api(&client, &format!("CONSUMER.INFO.CAP.{consumer}"), &json!({})).await
+    };
+    let (recorder, watch) = (info("recorder").await, info("watch").await);
+    let error = refused(after.clone()).await;
+    assert!(matches!(error, NatsLogError::OtherWait { .. }) && !error.is_transient());
+    says(&error, &["consumer recorder of stream CAP waits 60s", "30s is configured", "`verbatim migrate`"]);
+
+    let changed = migrate(&after).await.unwrap();
+    let of = |what: &str| Changed {
+        what: format!("consumer {what} of stream CAP"),
+        from: Duration::from_secs(60),
+        to: HALF_A_MINUTE,
+    };
+    assert_eq!(changed, [of("recorder"), of("watch")]);
+    assert_eq!(migrate(&after).await.unwrap(), []);
+    // Nothing else changed, least of all how far they are.
+    for (before, after) in [(recorder, info("recorder").await), (watch, info("watch").await)] {
+        let mut expected = before["config"].clone();
+        expected["ack_wait"] = json!(HALF_A_MINUTE.as_nanos() as u64);
+        assert_eq!((&after["config"], &after["created"]), (&expected, &before["created"]));
+        assert_eq!(after["delivered"], before["delivered"]);
+    }
+    works(after.clone()).await;
+    says(&refused(before).await, &["waits 30s", "60s is configured"]);
+
+    // What is somebody else's stays refused, and nothing is changed beside it.
+    let mut foreign = info("watch").await["config"].clone();
+    foreign["max_ack_pending"] = json!(7);
+    let question = json!({ "stream_name": "CAP", "config": foreign });
+    let changed = crate::support::api(&client, "CONSUMER.DURABLE.CREATE.CAP.watch", &question).await;
+    assert!(changed["error"].is_null(), "{changed}");
+    let error =
+        migrate(&Config { acknowledgement_wait: Duration::from_secs(20), ..after }).await.unwrap_err();
+    assert!(matches!(error, NatsLogError::Foreign { .. }));
+    says(&error, &["consumer watch of stream CAP", "max_ack_pending = 7; expected 4096"]);
+    for consumer in ["recorder", "watch"] {
+        assert_eq!(info(consumer).await["config"]["ack_wait"], json!(HALF_A_MINUTE.as_nanos() as u64));
+    }
+}
+
+#[tokio::test]
+async fn a_survey_changes_nothing() {
+    let server = NatsServer::start("").await;
+    let client = crate::support::stranger(&server).await;
+    let survey = Survey::take(&config(&server)).await.unwrap();
+    let all = ["stream CAP", "stream DLQ", "consumer recorder of stream CAP", "consumer watch of stream CAP"];
+    assert_eq!(survey.absent, all);
+    assert!(survey.server_version.starts_with("2.") && survey.health.is_none());
+    let streams = crate::support::api(&client, "STREAM.NAMES", &json!({})).await;
+    assert_eq!(streams["total"], 0, "{streams}");
+    works(config(&server)).await;
+    let survey = Survey::take(&config(&server)).await.unwrap();
+    assert!(survey.absent.is_empty());
+    assert_eq!(survey.health.unwrap().ends_pending, 1);
 }
 
 #[tokio::test]

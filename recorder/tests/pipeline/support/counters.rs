@@ -1,4 +1,4 @@
-//! Counters to be read by the test that set them up, on whose thread the recorder runs.
+//! Counters and gauges to be read by the test that set them up, on whose thread the recorder runs.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,6 +16,12 @@ impl Counters {
         let counter = counters.get(name);
         counter.map_or(0, |counter| counter.load(Ordering::Relaxed))
     }
+
+    /// What a gauge shows; `None` where it was never set.
+    pub(crate) fn gauge(&self, name: &str) -> Option<f64> {
+        let gauges = self.0.lock().unwrap();
+        gauges.get(name).map(|bits| f64::from_bits(bits.load(Ordering::Relaxed)))
+    }
 }
 
 impl Recorder for Counters {
@@ -29,8 +35,8 @@ impl Recorder for Counters {
         Counter::from_arc(Arc::clone(self.0.lock().unwrap().entry(key.name().to_owned()).or_default()))
     }
 
-    fn register_gauge(&self, _: &Key, _: &Metadata<'_>) -> Gauge {
-        Gauge::noop()
+    fn register_gauge(&self, key: &Key, _: &Metadata<'_>) -> Gauge {
+        Gauge::from_arc(Arc::clone(self.0.lock().unwrap().entry(key.name().to_owned()).or_default()))
     }
 
     fn register_histogram(&self, _: &Key, _: &Metadata<'_>) -> Histogram {

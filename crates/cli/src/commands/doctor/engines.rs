@@ -1,12 +1,13 @@
 //! The engines that are configured: whether they let us in, their versions and settings, and how full they are.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytesize::ByteSize;
 use serde::Deserialize;
 use verbatim_archive_postgres::{PostgresArchive, PostgresConfig, Server};
-use verbatim_core::ports::{CaptureLog, PortResult};
-use verbatim_log_nats::NatsLog;
+use verbatim_core::ports::{LogHealth, PortError, PortResult};
+use verbatim_log_nats::Survey;
 use verbatim_search_meilisearch::MeilisearchIndex;
 
 use super::super::Setting;
@@ -20,7 +21,7 @@ const UPKEEP: u32 = 2;
 /// Those that are configured and let us in.
 #[derive(Default)]
 pub(super) struct Engines {
-    pub(super) log: Option<Arc<NatsLog>>,
+    pub(super) log: Option<LogHealth>,
     pub(super) archive: Option<Arc<PostgresArchive>>,
     pub(super) index: Option<Arc<MeilisearchIndex>>,
 }
@@ -32,7 +33,10 @@ impl Engines {
         let config = &setting.config;
         if let Some(nats) = config.nats()? {
             let limit = nats.max_bytes;
-            findings.push(found("NATS", look_at_log(stores::try_log(nats).await, limit, &mut engines).await));
+            // Once, and nothing is made: that is for those who use it.
+            let nats = verbatim_log_nats::Config { connect_within: Duration::ZERO, ..nats };
+            let surveyed = Box::pin(Survey::take(&nats)).await.map_err(PortError::from);
+            findings.push(found("NATS", surveyed.map(|survey| judge_log(&survey, limit, &mut engines))));
         }
         if let Some(postgres) = config.postgres()? {
             findings.push(found("PostgreSQL", look_at_archive(postgres, &mut engines).await));
@@ -45,9 +49,6 @@ impl Engines {
     }
 
     pub(super) async fn close(self) {
-        if let Some(log) = self.log {
-            log.shutdown().await;
-        }
         if let Some(archive) = self.archive {
             archive.close().await;
         }
@@ -59,16 +60,21 @@ fn found(engine: &str, looked: PortResult<Finding>) -> Finding {
     looked.unwrap_or_else(|error| Finding::bad(engine, error.to_string()))
 }
 
-async fn look_at_log(
-    connected: PortResult<Arc<NatsLog>>,
-    limit: u64,
-    engines: &mut Engines,
-) -> PortResult<Finding> {
-    let log = connected?;
-    let (version, bytes) = (log.server_version(), log.health().await?.bytes);
-    engines.log = Some(log);
+fn judge_log(survey: &Survey, limit: u64, engines: &mut Engines) -> Finding {
+    let Survey { server_version: version, absent, health } = survey;
+    engines.log = *health;
+    let Some(LogHealth { bytes, .. }) = *health else {
+        let (is, makes) = if absent.len() == 1 { ("is", "it") } else { ("are", "them") };
+        let absent = absent.join(", ");
+        return Finding::good(
+            "NATS",
+            format!(
+                "version {version}; {absent} {is} not there yet: the first gateway or recorder makes {makes}"
+            ),
+        );
+    };
     let text = format!("version {version}, streams as expected, {} kept", ByteSize(bytes).display().iec());
-    Ok(match limit {
+    match limit {
         1.. if bytes > limit / 2 => Finding::doubtful(
             "NATS",
             format!(
@@ -77,12 +83,12 @@ async fn look_at_log(
             ),
         ),
         _ => Finding::good("NATS", text),
-    })
+    }
 }
 
 async fn look_at_archive(config: PostgresConfig, engines: &mut Engines) -> PortResult<Finding> {
     let wanted = u32::try_from(2 * config.pool_size).unwrap_or(u32::MAX).saturating_add(UPKEEP);
-    let archive = stores::try_archive(config).await?;
+    let archive = stores::look_at_archive(config).await?;
     let server = archive.server().await?;
     let address = archive.address().to_owned();
     engines.archive = Some(archive);
@@ -168,8 +174,6 @@ pub(super) async fn roles(client: &Client, setting: &Setting) -> Vec<Finding> {
 
 #[cfg(test)]
 mod tests {
-    use verbatim_core::ports::PortError;
-
     use super::super::State;
     use super::*;
 

@@ -3,9 +3,7 @@
 use bytesize::ByteSize;
 use serde::Deserialize;
 use tokio::runtime::Handle;
-use verbatim_core::ports::{
-    Archive, ArchiveHealth, CaptureLog, IndexHealth, LogHealth, PortResult, SearchIndex,
-};
+use verbatim_core::ports::{Archive, ArchiveHealth, IndexHealth, LogHealth, PortResult, SearchIndex};
 
 use super::super::Setting;
 use super::Finding;
@@ -96,10 +94,7 @@ pub(super) async fn at_rest(setting: &Setting, engines: &Engines) -> Vec<Finding
 }
 
 async fn of_engines(engines: &Engines) -> PortResult<Figures> {
-    let mut figures = Figures::default();
-    if let Some(log) = &engines.log {
-        figures.log = Some(log.health().await?.into());
-    }
+    let mut figures = Figures { log: engines.log.map(LogFigures::from), ..Figures::default() };
     if let Some(archive) = &engines.archive {
         figures.archive = Some(archive.health().await?.into());
     }

@@ -15,7 +15,7 @@ use crate::compose::{Composition, Plan, Service};
 use crate::config::{Config, Origin};
 use crate::data_dir::Held;
 use crate::signals::Signals;
-use crate::terminal;
+use crate::{shell, terminal};
 
 pub(super) fn run(mut setting: Setting, held: Held, program: &Program) -> Result<ExitCode> {
     let directory = held.directory.clone();
@@ -77,7 +77,7 @@ pub(super) fn run(mut setting: Setting, held: Held, program: &Program) -> Result
         if calls > 0 {
             terminal::tell(format_args!(
                 "verbatim: `verbatim --data-dir {}` shows them, at /exchanges?q=session:{} of the dashboard",
-                directory.root().display(),
+                shell::word(directory.root()),
                 program.session
             ));
         }

@@ -49,25 +49,24 @@ impl IndexStore for MeilisearchIndex {
 
 /// Connects to the capture log.
 pub(crate) async fn connect_log(config: verbatim_log_nats::Config, waits: &Waits) -> Result<Arc<NatsLog>> {
-    Ok(waits.until("NATS", || try_log(config.clone())).await?)
-}
-
-/// The same without waiting.
-pub(crate) async fn try_log(config: verbatim_log_nats::Config) -> PortResult<Arc<NatsLog>> {
     let config = verbatim_log_nats::Config { connect_within: Duration::ZERO, ..config };
     // Large, and seldom: its future does not make its callers' large.
-    Ok(Arc::new(Box::pin(NatsLog::connect(config)).await?))
+    let connect = || async { PortResult::Ok(Arc::new(Box::pin(NatsLog::connect(config.clone())).await?)) };
+    Ok(waits.until("NATS", connect).await?)
 }
 
 /// Connects to the archive.
 pub(crate) async fn connect_archive(config: PostgresConfig, waits: &Waits) -> Result<Arc<PostgresArchive>> {
-    Ok(waits.until("PostgreSQL", || try_archive(config.clone())).await?)
+    let config = PostgresConfig { patience: Duration::ZERO, ..config };
+    let connect =
+        || async { Ok(Arc::new(Box::pin(PostgresArchive::connect(&config, Arc::new(SystemClock))).await?)) };
+    Ok(waits.until("PostgreSQL", connect).await?)
 }
 
-/// The same without waiting.
-pub(crate) async fn try_archive(config: PostgresConfig) -> PortResult<Arc<PostgresArchive>> {
+/// The same once, to look at it and change nothing.
+pub(crate) async fn look_at_archive(config: PostgresConfig) -> PortResult<Arc<PostgresArchive>> {
     let config = PostgresConfig { patience: Duration::ZERO, ..config };
-    Ok(Arc::new(Box::pin(PostgresArchive::connect(&config, Arc::new(SystemClock))).await?))
+    Ok(Arc::new(Box::pin(PostgresArchive::connect_to_look(&config, Arc::new(SystemClock))).await?))
 }
 
 /// The search index, which connects when it is asked for something.

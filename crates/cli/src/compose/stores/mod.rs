@@ -9,14 +9,14 @@ use std::sync::Arc;
 use anyhow::{Result, bail};
 use async_trait::async_trait;
 use tokio::runtime::Handle;
-use verbatim_core::ports::{Archive, CaptureLog, Live, PortResult, SearchIndex};
+use verbatim_core::ports::{Archive, CaptureLog, Control, Live, PortResult, SearchIndex};
 
 use crate::config::Config;
 use crate::data_dir::DataDir;
 use crate::waits::Waits;
 
 pub(crate) use embedded::{archive as embedded_archive, spool};
-pub(crate) use engines::{connect_archive, connect_log, index as index_on_engine, try_archive, try_log};
+pub(crate) use engines::{connect_archive, connect_log, index as index_on_engine, look_at_archive};
 pub(crate) use late_log::LateLog;
 
 /// What the composition root asks of a store beside its port.
@@ -30,9 +30,9 @@ pub(crate) trait Store: Send + Sync {
 pub(crate) trait LogStore: CaptureLog + Live + Store {}
 impl<T: CaptureLog + Live + Store> LogStore for T {}
 
-/// An archive, whichever engine keeps it.
-pub(crate) trait ArchiveStore: Archive + Store {}
-impl<T: Archive + Store> ArchiveStore for T {}
+/// An archive with the control store beside it, whichever engine keeps them.
+pub(crate) trait ArchiveStore: Archive + Control + Store {}
+impl<T: Archive + Control + Store> ArchiveStore for T {}
 
 /// A search index, whichever engine keeps it.
 #[async_trait]

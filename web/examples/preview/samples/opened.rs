@@ -1,160 +1,10 @@
-//! Sample traffic: enough of every kind to judge a page by.
-
-use std::time::Duration;
+//! Exchanges that are worth opening, one of each kind.
 
 use verbatim_core::model::{
-    ChunkTime, Dialect, Exchange, ExchangeId, ExchangeRecord, Headers, Leg, MessageHead, Outcome, Provenance,
-    ProviderDialect, Timeline, Timestamp,
+    ChunkTime, Dialect, Exchange, ExchangeRecord, Headers, Leg, MessageHead, Outcome, Provenance,
+    ProviderDialect, Timeline,
 };
-use verbatim_core::ports::{Clock, SystemClock};
 use verbatim_testkit::ExchangeBuilder;
-
-use crate::support::World;
-
-struct Sample {
-    model: &'static str,
-    app: &'static str,
-    asked: &'static str,
-    answered: &'static str,
-    dialect: Dialect,
-    provider: &'static str,
-}
-
-const SAMPLES: [Sample; 7] = [
-    Sample {
-        model: "gpt-4o-mini",
-        app: "travel-bot",
-        asked: "明天上海的天气怎么样？要带伞吗",
-        answered: "明天上海多云转小雨，气温 11 到 16 度，建议带伞。",
-        dialect: Dialect::OpenaiChat,
-        provider: "openai",
-    },
-    Sample {
-        model: "claude-sonnet-4-5",
-        app: "ops-agent",
-        asked: "Summarise the last deploy and list what failed",
-        answered: "The deploy of 17:40 rolled out to 3 of 5 regions before the health check in eu-west failed.",
-        dialect: Dialect::Anthropic,
-        provider: "anthropic",
-    },
-    Sample {
-        model: "gpt-4o-mini",
-        app: "travel-bot",
-        asked: "北京天气预报，未来七天",
-        answered: "未来七天北京以晴为主，周四有小雪。",
-        dialect: Dialect::OpenaiChat,
-        provider: "openai",
-    },
-    Sample {
-        model: "claude-sonnet-4-5",
-        app: "claude-code",
-        asked: "[tool result] cargo test: 3 failed",
-        answered: "I'll look at the first failure: the framer drops the last byte when a frame ends at a buffer's end.",
-        dialect: Dialect::Anthropic,
-        provider: "anthropic",
-    },
-    Sample {
-        model: "gemini-2.5-flash",
-        app: "notebook",
-        asked: "Explain the difference between keyset and offset pagination",
-        answered: "Keyset pagination remembers the last row, offset pagination counts rows to skip.",
-        dialect: Dialect::Gemini,
-        provider: "gemini",
-    },
-    Sample {
-        model: "text-embedding-3-small",
-        app: "indexer",
-        asked: "How content-defined chunking finds its boundaries",
-        answered: "",
-        dialect: Dialect::OpenaiOther,
-        provider: "openai",
-    },
-    Sample {
-        model: "deepseek-reasoner",
-        app: "notebook",
-        asked: "Prove that the square root of 2 is irrational",
-        answered: "Suppose √2 = p/q in lowest terms. Then p² = 2q², so p is even…",
-        dialect: Dialect::OpenaiChat,
-        provider: "deepseek",
-    },
-];
-
-/// A row of dice that always falls the same.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, sides: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % sides
-    }
-}
-
-fn dialect_of(dialect: Dialect) -> ProviderDialect {
-    match dialect {
-        Dialect::Anthropic => ProviderDialect::Anthropic,
-        Dialect::Gemini => ProviderDialect::Gemini,
-        _ => ProviderDialect::Openai,
-    }
-}
-
-fn ordinary(at: Timestamp, dice: &mut Dice, number: u64) -> ExchangeBuilder {
-    let sample = &SAMPLES[usize::try_from(dice.roll(7)).unwrap_or(0)];
-    let fate = dice.roll(100);
-    let (first, rest, input, output) =
-        (dice.roll(900_000) + 60_000, dice.roll(9_000_000), dice.roll(30_000) + 40, dice.roll(900) + 3);
-    let mut id = *ExchangeId::lowest_at(at).as_bytes();
-    id[8..].copy_from_slice(&(number | (0b10 << 62)).to_be_bytes());
-    let id = ExchangeId::try_from(id.as_slice()).unwrap_or_else(|_| ExchangeId::mint());
-    ExchangeBuilder::new(id).with(|exchange| {
-        exchange.began_at = at;
-        exchange.caller.app = Some(sample.app.to_owned());
-        exchange.provider = sample.provider.to_owned();
-        exchange.provider_dialect = dialect_of(sample.dialect);
-        exchange.dialect = sample.dialect;
-        exchange.model_asked = Some(sample.model.to_owned());
-        exchange.model_served = Some(sample.model.to_owned());
-        exchange.asked_preview = sample.asked.to_owned();
-        exchange.answered_preview = sample.answered.to_owned();
-        exchange.first_byte_us = Some(first);
-        exchange.first_token_us = Some(first + 2_000);
-        exchange.duration_us = Some(first + rest);
-        exchange.usage.input_tokens = Some(input);
-        exchange.usage.output_tokens = Some(output);
-        exchange.usage.total_tokens = Some(input + output);
-        exchange.usage.cache_read_tokens = Some(input * dice.roll(90) / 100);
-        exchange.usage.provenance = Some(Provenance::Provider);
-        exchange.cost_micros = Some(input / 3 + output * 2);
-        exchange.request_bytes = input * 5;
-        exchange.response_bytes = output * 40;
-        if fate < 3 {
-            exchange.outcome = Outcome::UpstreamError;
-            exchange.status = Some(429);
-            exchange.error =
-                Some("rate_limit_exceeded: Rate limit reached for requests, retry after 1 s".to_owned());
-            exchange.cost_micros = None;
-            exchange.usage.output_tokens = None;
-        } else if fate < 5 {
-            exchange.outcome = Outcome::ClientAborted;
-            exchange.usage.provenance = Some(Provenance::Estimated);
-        }
-    })
-}
-
-/// Fills an archive with a day of traffic, and with a few exchanges to open.
-pub(crate) fn fill(world: &World) {
-    let now = SystemClock.now();
-    let mut dice = Dice(42);
-    for number in 0..1_500 {
-        let ago = Duration::from_millis(dice.roll(86_400_000) + 120_000);
-        world.add(ordinary(now.minus(ago), &mut dice, number).build());
-    }
-    for (back, make) in [chat, agent, thinking, hostile, long, huge].into_iter().enumerate() {
-        let at = now.minus(Duration::from_secs(10 + 9 * back as u64));
-        world.add(make(
-            ExchangeBuilder::new(ExchangeId::lowest_at(at)).with(|exchange| exchange.began_at = at),
-        ));
-    }
-}
 
 fn head(request: bool, content_type: &str) -> MessageHead {
     let mut headers = Headers::default();
@@ -215,7 +65,7 @@ fn common(exchange: &mut Exchange, app: &str, model: &str, asked: &str, answered
 }
 
 /// A streamed answer after a tool was called.
-fn chat(builder: ExchangeBuilder) -> ExchangeRecord {
+pub(super) fn chat(builder: ExchangeBuilder) -> ExchangeRecord {
     let answer = "明天上海**多云转小雨**，气温 11 到 16 度，降雨概率 70 %，建议带伞。\n\n| 时段 | 天气 | 温度 |\n|---|---|---|\n| 上午 | 多云 | 12 |\n| 下午 | 小雨 | 16 |\n\n```python\nif rain > 0.5:\n    take(\"umbrella\")\n```";
     let request = serde_json::json!({
         "model": "gpt-4o-mini", "stream": true, "temperature": 0.2, "stream_options": {"include_usage": true},
@@ -257,7 +107,7 @@ fn chat(builder: ExchangeBuilder) -> ExchangeRecord {
 }
 
 /// A long conversation of an agent.
-fn agent(builder: ExchangeBuilder) -> ExchangeRecord {
+pub(super) fn agent(builder: ExchangeBuilder) -> ExchangeRecord {
     let mut messages = Vec::new();
     for turn in 0..60 {
         messages.push(serde_json::json!({"role": "user", "content": format!("Step {turn}: run the tests and fix the next failure")}));
@@ -310,7 +160,7 @@ fn agent(builder: ExchangeBuilder) -> ExchangeRecord {
 }
 
 /// A picture, and reasoning.
-fn thinking(builder: ExchangeBuilder) -> ExchangeRecord {
+pub(super) fn thinking(builder: ExchangeBuilder) -> ExchangeRecord {
     let dot = "iVBORw0KGgoAAAANSUhEUgAAAGQAAAAoCAIAAACHGsgUAAAAT0lEQVR42u3QMREAAAgEoO9fWmdwZwEBqCQTEAIhEAIhEAIhEAIhEAIhEAIhEAIhEAIhEAIhEAIhEAIhEAIhEAIhEAIhEAIhEAIhEPhkAfqmAFH3C0a5AAAAAElFTkSuQmCC";
     let request = serde_json::json!({"model": "deepseek-reasoner", "messages": [{"role": "user", "content": [
         {"type": "text", "text": "What is in this picture, and in the one behind the link?"},
@@ -338,7 +188,7 @@ fn thinking(builder: ExchangeBuilder) -> ExchangeRecord {
 }
 
 /// Everything that might run, if it were let.
-fn hostile(builder: ExchangeBuilder) -> ExchangeRecord {
+pub(super) fn hostile(builder: ExchangeBuilder) -> ExchangeRecord {
     let text = "<script>window.pwned=1</script> <img src=x onerror=\"window.pwned=1\"> [click](javascript:window.pwned=1) ![x](https://example.com/pixel.png)";
     let request = serde_json::json!({"model": "<b>gpt</b>", "messages": [{"role": "user", "name": "<i>", "content": text}]});
     let response = serde_json::json!({"id": "1", "object": "chat.completion", "model": "<b>gpt</b>", "choices": [{"index": 0, "finish_reason": "<stop>",
@@ -351,7 +201,7 @@ fn hostile(builder: ExchangeBuilder) -> ExchangeRecord {
 }
 
 /// A text of a megabyte.
-fn long(builder: ExchangeBuilder) -> ExchangeRecord {
+pub(super) fn long(builder: ExchangeBuilder) -> ExchangeRecord {
     let text = "The quick brown fox jumps over the lazy dog. ".repeat(22_000);
     let request = serde_json::json!({"model": "gpt-4o", "messages": [{"role": "user", "content": format!("Proofread this:\n{text}")}]});
     let response = serde_json::json!({"id": "1", "object": "chat.completion", "model": "gpt-4o", "choices": [{"index": 0, "finish_reason": "stop",
@@ -372,7 +222,7 @@ fn long(builder: ExchangeBuilder) -> ExchangeRecord {
 }
 
 /// Twenty megabytes in a thousand messages.
-fn huge(builder: ExchangeBuilder) -> ExchangeRecord {
+pub(super) fn huge(builder: ExchangeBuilder) -> ExchangeRecord {
     let text = "0123456789abcdef ".repeat(1_200);
     let messages: Vec<_> = (0..1_000)
         .map(|at| serde_json::json!({"role": if at % 2 == 0 { "user" } else { "assistant" }, "content": format!("{at}: {text}")}))
@@ -387,22 +237,4 @@ fn huge(builder: ExchangeBuilder) -> ExchangeRecord {
         })
         .request(request.to_string())
         .build()
-}
-
-/// A call every few seconds, some of them slow.
-pub(crate) async fn traffic(world: World) {
-    let mut dice = Dice(7);
-    let mut number = 1_000_000;
-    loop {
-        tokio::time::sleep(Duration::from_millis(1_500 + dice.roll(2_500))).await;
-        number += 1;
-        let record = ordinary(SystemClock.now(), &mut dice, number).build();
-        let body = serde_json::json!({"model": record.exchange.model_asked, "messages": [{"role": "user", "content": record.exchange.asked_preview}]});
-        world.live.start(&record.exchange, body.to_string());
-        let takes =
-            Duration::from_micros(record.exchange.duration_us.unwrap_or(0)).min(Duration::from_secs(6));
-        tokio::time::sleep(takes).await;
-        world.live.end(record.exchange.id);
-        world.add(record);
-    }
 }
