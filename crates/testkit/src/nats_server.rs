@@ -139,6 +139,20 @@ impl NatsServer {
         self.running().is_some()
     }
 
+    /// The most memory that its process has had so far, in bytes; `None` where it does not run.
+    ///
+    /// # Panics
+    /// Where the system does not tell (Linux does, in `/proc`).
+    pub fn peak_memory(&self) -> Option<u64> {
+        self.running().as_ref().map(|running| {
+            let status = fs::read_to_string(format!("/proc/{}/status", running.child.id()))
+                .expect("the system tells of a child that was not waited for");
+            let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+            let kib = peak.and_then(|peak| peak.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+            kib.expect("the system tells a process's memory in kB") * 1024
+        })
+    }
+
     fn signal(&self, signal: Signal) {
         if let Some(running) = &*self.running() {
             running.signal(signal);

@@ -142,6 +142,10 @@ impl Readiness {
             (&Method::GET | &Method::HEAD, "/metrics") if let Some(metrics) = &self.metrics => {
                 (StatusCode::OK, TEXT, metrics())
             }
+            // Whoever is to serve people here is not there yet: that is no answer to what they asked.
+            _ if self.metrics.is_none() => {
+                (StatusCode::SERVICE_UNAVAILABLE, TEXT, "starting: try again in a moment\n".to_owned())
+            }
             _ => (StatusCode::NOT_FOUND, TEXT, "expected /livez, /readyz or /metrics\n".to_owned()),
         };
         let mut answer = Response::new(Full::new(Bytes::from(body)));
@@ -258,7 +262,18 @@ mod tests {
         let readiness = Readiness { metrics: None, ..readiness() };
         let (status, body) = get(&readiness, "/readyz").await;
         assert_eq!((status, body.as_str()), (StatusCode::SERVICE_UNAVAILABLE, r#"{"status":"unavailable"}"#));
-        assert_eq!(get(&readiness, "/metrics").await.0, StatusCode::NOT_FOUND);
+    }
+
+    #[tokio::test]
+    async fn who_asks_for_a_page_before_it_is_served_is_told_to_come_again_and_not_that_there_is_none() {
+        let readiness = Readiness { metrics: None, ..readiness() };
+        for path in ["/", "/metrics", "/api/v1/exchanges/0192d6f1-1111-7111-8111-111111111111"] {
+            let (status, body) = get(&readiness, path).await;
+            assert!(
+                status == StatusCode::SERVICE_UNAVAILABLE && body.contains("try again"),
+                "{status} {body}"
+            );
+        }
     }
 
     #[tokio::test]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use verbatim_archive_postgres::{PostgresArchive, PostgresConfig};
-use verbatim_core::ports::{Archive, CaptureLog, SystemClock};
+use verbatim_core::ports::{Archive, CaptureLog, Clock, StatsRequest, SystemClock};
 use verbatim_log_nats::NatsLog;
 use verbatim_testkit::NatsServer;
 use verbatim_testkit::postgres::{PostgresOptions, PostgresServer};
@@ -17,6 +17,7 @@ use crate::load::Load;
 use crate::place::Place;
 use crate::stalls;
 use crate::verdict::{Archived, Trial, Verdict, read_records};
+use crate::wire::Wire;
 
 /// Connections of callers to each gateway.
 const CONNECTIONS: usize = 16;
@@ -26,9 +27,14 @@ const ACKNOWLEDGEMENT_WAIT: Duration = Duration::from_secs(5);
 const PATIENCE: Duration = Duration::from_secs(240);
 
 /// The number of calls of a test: the first by default, the second where `./test --soak` asks for the full length.
-#[expect(clippy::disallowed_methods, reason = "./test tells by the environment how long tests are")]
 pub(crate) fn calls(short: usize, full: usize) -> usize {
-    if std::env::var_os("VERBATIM_SOAK").is_some() { full } else { short }
+    if is_soak() { full } else { short }
+}
+
+/// Whether tests are to run in their full length.
+#[expect(clippy::disallowed_methods, reason = "./test tells by the environment how long tests are")]
+pub(crate) fn is_soak() -> bool {
+    std::env::var_os("VERBATIM_SOAK").is_some()
 }
 
 /// Engines and processes.
@@ -65,6 +71,18 @@ impl Ground {
         ground
     }
 
+    /// Starts the recorders so that one of their engines is reached over this line. Those that start later reach it
+    /// directly.
+    pub(crate) fn start_recorders_over(&mut self, wire: &Wire) {
+        let engines = [
+            ("VERBATIM_NATS__URL", self.engines.nats.url()),
+            ("VERBATIM_POSTGRES__URL", self.engines.postgres.url(&self.engines.database)),
+        ];
+        engines.iter().for_each(|(setting, url)| self.engines.set(setting, &wire.instead_of(url)));
+        self.recorders.iter_mut().for_each(|place| place.start(&self.engines));
+        engines.iter().for_each(|(setting, url)| self.engines.set(setting, url));
+    }
+
     /// Begins to make so many mixed calls.
     pub(crate) fn begin(&self, name: &str, calls: usize) -> Load {
         self.begin_with((0..calls).map(|number| mixed(name, number)).collect())
@@ -91,7 +109,7 @@ impl Ground {
 
     /// Waits until so many calls are archived for good and nothing is under way, or all starts are accounted for and
     /// nothing is under way.
-    async fn quiescence(&self, calls: usize, archive: &PostgresArchive) {
+    pub(crate) async fn quiescence(&self, calls: usize, archive: &PostgresArchive) {
         let (log, began) = (self.log().await, Instant::now());
         loop {
             let state = self.state(&log, archive).await;
@@ -105,6 +123,12 @@ impl Ground {
         log.shutdown().await;
     }
 
+    /// How many records there are, running ones included.
+    pub(crate) fn records(&self) -> usize {
+        let count = self.engines.postgres.sql(&self.engines.database, "SELECT count(*) FROM exchange");
+        count.parse().unwrap()
+    }
+
     async fn state(&self, log: &NatsLog, archive: &PostgresArchive) -> State {
         let (mut unpublished, mut spooled) = (0, 0);
         for gateway in &self.gateways {
@@ -112,13 +136,12 @@ impl Ground {
             spooled += gateway.metric("verbatim_spooled_exchanges").await as u64;
         }
         let floors = log.floors().await.unwrap_or_default();
-        let count = self.engines.postgres.sql(&self.engines.database, "SELECT count(*) FROM exchange");
         State {
             unpublished,
             spooled,
             ends_pending: log.health().await.map_or(u64::MAX, |health| health.ends_pending),
             open: archive.open_exchanges(None, 100).await.unwrap().len() as u64,
-            archived: count.parse().unwrap(),
+            archived: self.records() as u64,
             all_read: floors.last > 0 && floors.recorder >= floors.last && floors.watch >= floors.last,
         }
     }
@@ -155,6 +178,21 @@ impl Ground {
         let verdict = self.judge(seen, &[]).await;
         report(&verdict);
         assert_eq!((verdict.excused, verdict.late, verdict.declared), (0, 0, 0));
+    }
+
+    /// The sums of the overview are those of the provider's ledger: no call was counted twice, however often it was
+    /// archived.
+    pub(crate) async fn sums_agree(&self) {
+        let archive = self.open_archive().await;
+        let now = SystemClock.now();
+        let range = now.minus(Duration::from_secs(24 * 3600))..now.plus(Duration::from_secs(3600));
+        let step = Duration::from_secs(3600);
+        let sums = archive.stats(StatsRequest { range, step, model: None, provider: None }).await.unwrap();
+        let totals = self.engines.mock.ledger().totals();
+        assert_eq!((sums.totals.calls, totals.ended), (totals.begun, totals.begun));
+        let kept = archive.health().await.unwrap().exchanges;
+        assert_eq!(kept, totals.begun);
+        archive.close().await;
     }
 }
 

@@ -29,7 +29,7 @@ impl Load {
         let done = Arc::new(AtomicUsize::new(0));
         let mut load = Self { done: Arc::clone(&done), total, gateways: JoinSet::new() };
         for (index, calls) in shares.into_iter().enumerate() {
-            let (relay, done) = (gateways[index].relay(), Arc::clone(&done));
+            let (relay, done) = (gateways[index].address(), Arc::clone(&done));
             load.gateways.spawn(async move { (index, make_all(&relay, calls, connections, done).await) });
         }
         load

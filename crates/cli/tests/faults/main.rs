@@ -6,6 +6,7 @@
 #![expect(clippy::unwrap_used, reason = "what fails here fails the test, with its message")]
 
 mod backlog;
+mod between;
 #[path = "../e2e/calls.rs"]
 mod calls;
 #[path = "../e2e/client.rs"]
@@ -21,15 +22,23 @@ mod messages;
 mod nats;
 mod place;
 mod postgres;
+mod random;
 mod recorders;
+mod retention;
 #[path = "../scale_out/role.rs"]
 #[expect(dead_code, reason = "other test binaries use the rest of it")]
 mod role;
+<<<<<<< HEAD
 #[path = "../e2e/stalls.rs"]
 mod stalls;
+=======
+mod slow;
+>>>>>>> faultx
 #[path = "../support/mod.rs"]
 #[expect(dead_code, reason = "other test binaries use the rest of it")]
 mod support;
+mod terminated;
 #[path = "../e2e/verdict.rs"]
 #[expect(dead_code, reason = "other test binaries use the rest of it")]
 mod verdict;
+mod wire;

@@ -30,8 +30,10 @@ impl Place {
         self.runs += 1;
         let address = format!("127.0.0.1:{}", self.port);
         let mut arguments = vec![self.role, "--data-dir", &self.name];
-        if self.role == "gateway" {
-            arguments.extend(["--gateway-addr", &address]);
+        match self.role {
+            "gateway" => arguments.extend(["--gateway-addr", &address]),
+            "web" => arguments.extend(["--web-addr", &address]),
+            _ => {}
         }
         let log = engines.path(&format!("{}-{}.log", self.name, self.runs));
         let mut process = Role::spawn(engines.command(&arguments), log);
@@ -61,17 +63,23 @@ impl Place {
         self.running().signal(Signal::CONT);
     }
 
-    /// The base URL of its relay.
-    pub(crate) fn relay(&self) -> String {
+    /// The base URL of its relay, or its dashboard.
+    pub(crate) fn address(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
     }
 
     /// A value of its metrics, all labels together; zero for one that was never set.
     pub(crate) async fn metric(&self, name: &str) -> f64 {
+        self.labelled(name, "").await
+    }
+
+    /// The same of what has this label, such as `result="stored"`.
+    pub(crate) async fn labelled(&self, name: &str, label: &str) -> f64 {
         let url = format!("{}/metrics", self.running().health);
         let http = reqwest::Client::builder().no_proxy().build().unwrap();
         let text = http.get(url).send().await.unwrap().text().await.unwrap();
-        let samples = text.lines().filter(|line| line.split([' ', '{']).next() == Some(name));
+        let is_it = |line: &&str| line.split([' ', '{']).next() == Some(name) && line.contains(label);
+        let samples = text.lines().filter(is_it);
         samples.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
     }
 

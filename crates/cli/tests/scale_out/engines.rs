@@ -33,6 +33,14 @@ impl Meilisearch {
         Some(Self { url, key: given("VERBATIM_TEST_MEILI_KEY").unwrap_or_default() })
     }
 
+    /// How many documents an index has; none where it is not there yet.
+    pub(crate) async fn documents(&self, index: &str) -> usize {
+        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        let stats = client.get(format!("{}/indexes/{index}/stats", self.url)).bearer_auth(&self.key);
+        let stats: serde_json::Value = stats.send().await.unwrap().json().await.unwrap();
+        stats["numberOfDocuments"].as_u64().unwrap_or_default() as usize
+    }
+
     /// Deletes an index.
     pub(crate) async fn delete(&self, index: &str) {
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
