@@ -10,6 +10,7 @@ mod builders;
 pub mod capture_log;
 mod faulty_archive;
 mod faulty_log;
+pub mod history;
 pub mod measure;
 mod memory_log;
 mod nats_server;
