@@ -137,3 +137,8 @@ pub(crate) fn post(path: &str, headers: &[&str], body: &str) -> Vec<u8> {
     request.push_str(body);
     request.into_bytes()
 }
+
+/// A prepared GET.
+pub(crate) fn get(path: &str) -> Vec<u8> {
+    format!("GET {path} HTTP/1.1\r\nhost: bench\r\n\r\n").into_bytes()
+}

@@ -14,11 +14,10 @@ mod targets;
 
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use clap::Parser;
 
-use crate::measure::Bench;
-use crate::report::Report;
+use crate::measure::{Bench, Measuring};
 
 /// What can be measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -37,8 +36,10 @@ enum What {
     Storage,
     /// From start to the first answered call.
     Start,
-    /// The roles on NATS and PostgreSQL: a backlog drained, everything at once, lists, memory.
+    /// The roles on NATS and PostgreSQL: a backlog drained, everything at once, memory.
     ScaleOut,
+    /// Lists, filters and the overview over a month's calls in PostgreSQL.
+    Lists,
 }
 
 /// Measures the relay, its recording and its memory against the mock provider.
@@ -56,43 +57,54 @@ struct Arguments {
     /// Exchanges that the backlog which a recorder drains has at least.
     #[arg(long, default_value_t = 300_000)]
     backlog: u64,
+    /// Exchanges in the archive whose lists are timed.
+    #[arg(long, default_value_t = 1_000_000)]
+    listed: u32,
 }
 
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<()> {
+fn main() -> Result<()> {
     let arguments = Arguments::parse();
     let bench = Bench {
         binaries: targets::build()?,
         time: Duration::from_secs(arguments.seconds.max(1)),
         rounds: arguments.rounds.max(1),
         backlog: arguments.backlog,
+        listed: arguments.listed.max(1_000),
     };
-    let mut report = Report::default();
+    let mut measuring = Measuring::new(bench)?;
     let wanted = |what| arguments.what == What::All || arguments.what == what;
     if wanted(What::Relay) {
-        measure::relay(&bench, &mut report).await?;
+        measuring.run("relay", measure::relay);
     }
     if wanted(What::Latency) {
-        measure::latency(&bench, &mut report).await?;
+        measuring.run("latency", measure::latency);
     }
     if wanted(What::Sustained) {
-        measure::sustained(&bench, &mut report).await?;
+        measuring.run("sustained", measure::sustained);
     }
     if wanted(What::Streams) {
-        measure::streams(&bench, &mut report).await?;
+        measuring.run("streams", measure::streams);
     }
     if wanted(What::Storage) {
-        measure::storage(&bench, &mut report).await?;
+        measuring.run("storage", measure::storage);
     }
     if wanted(What::Start) {
-        measure::start(&bench, &mut report).await?;
+        measuring.run("start", measure::start);
     }
     if wanted(What::ScaleOut) {
-        measure::scale_out(&bench, &mut report).await?;
+        measuring.run("scale-out, a backlog drained", measure::drained);
+        measuring.run("scale-out, everything at once", measure::at_once);
+        measuring.run("scale-out, memory with many streams", measure::many_streams);
+        measuring.run("scale-out, memory with long bodies", measure::long_bodies);
     }
+    if wanted(What::Lists) {
+        measuring.run("lists", measure::lists);
+    }
+    let Measuring { bench, report, failed, .. } = measuring;
     report.print();
     if arguments.what == What::All {
         report.write(&bench)?;
     }
+    ensure!(failed.is_empty(), "could not measure {}", failed.join("; "));
     Ok(())
 }

@@ -33,6 +33,18 @@ impl Report {
         self.add(what, measured, "", None);
     }
 
+    /// What could not be measured, and why.
+    pub(crate) fn failed(&mut self, what: &str, why: &str) {
+        let why = why.replace('|', "\\|").replace('\n', " ");
+        self.add(what, format!("not measured: {why}"), "", Some(false));
+    }
+
+    /// Something for whoever looks on, which is not for the table.
+    #[expect(clippy::unused_self, reason = "it is said where figures are")]
+    pub(crate) fn say(&self, text: &str) {
+        report_line(text);
+    }
+
     fn add(&mut self, what: &str, measured: String, budget: &str, met: Option<bool>) {
         report_line(&format!("{what}: {measured}"));
         self.rows.push(Row { what: what.to_owned(), measured, budget: budget.to_owned(), met });
@@ -57,12 +69,13 @@ impl Report {
         let directory = Path::new(env!("CARGO_MANIFEST_DIR"));
         let machine = machine::describe(&std::env::temp_dir())?;
         let text = format!(
-            "# Results\n\nMeasured on {} by `cargo run --release -p bench -- all --seconds {} --rounds {} --backlog {}`: load, mock \
-             provider and all that is measured share the machine; what has rounds is their median.\n\nMachine: {machine}.\n\n{}",
+            "# Results\n\nMeasured on {} by `cargo run --release -p bench -- all --seconds {} --rounds {} --backlog {} --listed {}`: \
+             load, mock provider and all that is measured share the machine; what has rounds is their median.\n\nMachine: {machine}.\n\n{}",
             machine::today(),
             bench.time.as_secs(),
             bench.rounds,
             bench.backlog,
+            bench.listed,
             self.table()
         );
         std::fs::write(directory.join("RESULTS.md"), text)?;

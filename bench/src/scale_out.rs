@@ -66,9 +66,19 @@ impl Engines {
         Ok((process, address))
     }
 
+    /// The database that the archive is in.
+    pub(crate) fn database_url(&self) -> String {
+        self.postgres.url(&self.database)
+    }
+
+    /// Runs SQL in it; gives its rows.
+    pub(crate) fn sql(&self, sql: &str) -> String {
+        self.postgres.sql(&self.database, sql)
+    }
+
     /// Exchanges in the archive.
     pub(crate) fn archived(&self) -> Result<u64> {
-        let count = self.postgres.sql(&self.database, "SELECT count(*) FROM exchange");
+        let count = self.sql("SELECT count(*) FROM exchange");
         count.parse().context("a number of exchanges")
     }
 
@@ -88,8 +98,7 @@ impl Engines {
 
     /// How many archived exchanges have this of their columns.
     pub(crate) fn archived_where(&self, condition: &str) -> Result<u64> {
-        let count =
-            self.postgres.sql(&self.database, &format!("SELECT count(*) FROM exchange WHERE {condition}"));
+        let count = self.sql(&format!("SELECT count(*) FROM exchange WHERE {condition}"));
         count.parse().context("a number of exchanges")
     }
 }

@@ -49,7 +49,16 @@ impl Drop for Process {
 /// Builds what is measured and tells where the binaries are.
 pub(crate) fn build() -> Result<PathBuf> {
     let cargo = option_env!("CARGO").unwrap_or("cargo");
-    let status = Command::new(cargo)
+    let mut command = Command::new(cargo);
+    // `cargo run` tells this program about its own package. Build scripts that look there, such as ring's, would run
+    // again, and all that depends on them would be built again: now, and by the next `cargo run`.
+    for (name, _) in std::env::vars_os() {
+        let name = name.to_string_lossy();
+        if name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_") {
+            command.env_remove(&*name);
+        }
+    }
+    let status = command
         .args(["build", "--release", "-p", "verbatim", "-p", "verbatim-mock-provider", "--bins"])
         .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
         .status()?;

@@ -1,16 +1,16 @@
-//! The roles on NATS and PostgreSQL: a backlog drained, everything at once, memory, and lists of what was archived.
+//! The roles on NATS and PostgreSQL: a backlog drained, everything at once, memory. Each has engines of its own.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
-use hdrhistogram::Histogram;
 use tokio::task::JoinSet;
 
 use super::Bench;
 use crate::http::{Connection, post};
 use crate::report::Report;
 use crate::scale_out::Engines;
-use crate::targets::{Mock, call_1k, get_json};
+use crate::targets::{Mock, call_1k};
 use crate::{load, machine};
 
 const CONNECTIONS: usize = 32;
@@ -19,15 +19,12 @@ const RATE: u32 = 3_000;
 const STREAMS: usize = 1_000;
 const LONG_BODIES: usize = 20;
 const LONG_BODY: usize = 50_000_000;
-/// Requests of each list that is timed.
-const LOOKS: usize = 40;
 
 /// What is drained: a recorder that begins once all calls were answered.
-pub(crate) async fn scale_out(bench: &Bench, report: &mut Report) -> Result<()> {
+pub(crate) async fn drained(bench: &Bench, report: &mut Report) -> Result<()> {
     let mock = Mock::start(&bench.binaries).await?;
     let engines = Engines::start(&bench.binaries, mock.address).await?;
     let (gateway, address) = engines.role(&bench.binaries, "gateway").await?;
-
     let mut calls = 0;
     while calls < bench.backlog {
         calls += load::closed(address, call_1k(), CONNECTIONS, bench.time).await?.calls;
@@ -44,14 +41,22 @@ pub(crate) async fn scale_out(bench: &Bench, report: &mut Report) -> Result<()> 
         "recorder draining a backlog from NATS into PostgreSQL",
         format!("{rate:.0}/s: {calls} in {:.1} s, its start included; {whole} whole", took.as_secs_f64()),
         ">= 8,000/s",
-        rate >= 8_000.0,
+        rate >= 8_000.0 && whole == calls,
     );
     let peak = machine::peak_mib(recorder.id())?;
     report.budget("recorder, peak memory meanwhile", format!("{peak:.0} MiB"), "<= 256 MiB", peak <= 256.0);
+    recorder.stop()
+}
 
-    lists(bench, &engines, report, calls).await?;
-
+/// Load, mock provider, gateway, NATS, recorder and PostgreSQL on one machine.
+pub(crate) async fn at_once(bench: &Bench, report: &mut Report) -> Result<()> {
+    let mock = Mock::start(&bench.binaries).await?;
+    let engines = Engines::start(&bench.binaries, mock.address).await?;
     let (gateway, address) = engines.role(&bench.binaries, "gateway").await?;
+    let (recorder, _) = engines.role(&bench.binaries, "recorder").await?;
+    // Connections are made and partitions are there before anything is timed.
+    let mut calls = load::open(address, call_1k(), CONNECTIONS, RATE / 2, bench.time).await?.calls;
+    engines.wait_archived(calls).await?;
     let direct = load::open(mock.address, call_1k(), CONNECTIONS, RATE / 2, bench.time).await?;
     let half = load::open(address, call_1k(), CONNECTIONS, RATE / 2, bench.time * 2).await?;
     calls += half.calls;
@@ -70,60 +75,37 @@ pub(crate) async fn scale_out(bench: &Bench, report: &mut Report) -> Result<()> 
     let ended = Instant::now();
     engines.wait_archived(calls).await?;
     let behind = ended.elapsed();
+    let whole = engines.archived_where("outcome = 1 AND integrity = 0")?;
     let rate = paced.calls as f64 / (paced.took + behind).as_secs_f64();
     report.budget(
         &format!("everything at once, {RATE} calls/s offered for {} s", time.as_secs()),
         format!(
-            "{:.0}/s relayed, {rate:.0}/s archived, all {} of them; archive done {:.1} s after the last call",
+            "{:.0}/s relayed, {rate:.0}/s archived, all {} of them; archive done {:.1} s after the last call; p99 {:.2} ms",
             paced.rate(),
             paced.calls,
-            behind.as_secs_f64()
+            behind.as_secs_f64(),
+            paced.quantile_ms(0.99)
         ),
         ">= 3,000/s archived, nothing lost",
-        rate >= f64::from(RATE) * 0.98,
+        rate >= f64::from(RATE) * 0.98 && whole == calls,
+    );
+    let peak = machine::peak_mib(recorder.id())?;
+    report.budget(
+        "recorder, peak memory at that rate",
+        format!("{peak:.0} MiB"),
+        "<= 256 MiB",
+        peak <= 256.0,
     );
     gateway.stop()?;
-    calls += memory(bench, &engines, report).await?;
-    engines.wait_archived(calls).await?;
     recorder.stop()
 }
 
-/// Pages of the list, and of filtered ones, over all that is archived.
-async fn lists(bench: &Bench, engines: &Engines, report: &mut Report, exchanges: u64) -> Result<()> {
-    let (web, address) = engines.role(&bench.binaries, "web").await?;
-    // It answers probes alone until it has its engines.
-    let began = Instant::now();
-    while get_json(address, "/api/v1/exchanges?limit=1").await.is_err() {
-        ensure!(began.elapsed() < Duration::from_secs(60), "the dashboard does not get its engines");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    for (what, query) in [
-        ("list page", ""),
-        ("filtered by model", "&q=model:gpt-4o-mini"),
-        ("filtered by status and tokens", "&q=status:200+tokens:%3E10"),
-        ("filtered, nothing matches", "&q=model:no-such-model"),
-    ] {
-        let mut times = Histogram::<u64>::new_with_max(60_000_000, 3)?;
-        for _ in 0..LOOKS {
-            let began = Instant::now();
-            let page = get_json(address, &format!("/api/v1/exchanges?limit=50{query}")).await?;
-            times.saturating_record(u64::try_from(began.elapsed().as_micros())?);
-            ensure!(page["items"].is_array(), "{page}");
-        }
-        let p95 = times.value_at_quantile(0.95) as f64 / 1_000.0;
-        report.budget(
-            &format!("{what} over {exchanges} exchanges on PostgreSQL, p95"),
-            format!("{p95:.1} ms"),
-            "<= 100 ms",
-            p95 <= 100.0,
-        );
-    }
-    web.stop()
-}
-
-/// What a gateway of its own holds with many streams open, and with many long bodies; gives the number of its calls.
-async fn memory(bench: &Bench, engines: &Engines, report: &mut Report) -> Result<u64> {
+/// What a gateway holds with many streams open.
+pub(crate) async fn many_streams(bench: &Bench, report: &mut Report) -> Result<()> {
+    let mock = Mock::start(&bench.binaries).await?;
+    let engines = Engines::start(&bench.binaries, mock.address).await?;
     let (gateway, address) = engines.role(&bench.binaries, "gateway").await?;
+    let (recorder, _) = engines.role(&bench.binaries, "recorder").await?;
     let body = serde_json::json!({"model": "gpt-4o-mini", "stream": true,
         "messages": [{"role": "user", "content": "Slowly, please."}]});
     let request = post("/v1/chat/completions", &["x-mock: chunks=40; chunk-delay=250ms"], &body.to_string());
@@ -148,14 +130,23 @@ async fn memory(bench: &Bench, engines: &Engines, report: &mut Report) -> Result
         "<= 128 MiB",
         resident <= 128.0,
     );
+    engines.wait_archived(open as u64).await?;
     gateway.stop()?;
+    recorder.stop()
+}
 
+/// What a gateway holds with many long bodies at once.
+pub(crate) async fn long_bodies(bench: &Bench, report: &mut Report) -> Result<()> {
+    let mock = Mock::start(&bench.binaries).await?;
+    let engines = Engines::start(&bench.binaries, mock.address).await?;
     let (gateway, address) = engines.role(&bench.binaries, "gateway").await?;
+    let (recorder, _) = engines.role(&bench.binaries, "recorder").await?;
     let body = serde_json::json!({"model": "gpt-4o-mini",
         "messages": [{"role": "user", "content": "0123456789".repeat(LONG_BODY / 10)}]});
-    let request = std::sync::Arc::new(post("/v1/chat/completions", &[], &body.to_string()));
+    let request = Arc::new(post("/v1/chat/completions", &[], &body.to_string()));
+    let mut tasks = JoinSet::new();
     for _ in 0..LONG_BODIES {
-        let request = std::sync::Arc::clone(&request);
+        let request = Arc::clone(&request);
         tasks.spawn(async move { Connection::open(address).await?.call(&request).await });
     }
     while let Some(joined) = tasks.join_next().await {
@@ -168,6 +159,14 @@ async fn memory(bench: &Bench, engines: &Engines, report: &mut Report) -> Result
         "<= 400 MiB",
         peak <= 400.0,
     );
+    engines.wait_archived(LONG_BODIES as u64).await?;
+    let peak = machine::peak_mib(recorder.id())?;
+    report.budget(
+        "recorder, peak memory with those bodies",
+        format!("{peak:.0} MiB"),
+        "<= 256 MiB",
+        peak <= 256.0,
+    );
     gateway.stop()?;
-    Ok((STREAMS + LONG_BODIES) as u64)
+    recorder.stop()
 }

@@ -41,7 +41,8 @@ pub enum Trouble {
 }
 
 /// The sources whose union holds all that match. With the place of the filter that they already fulfil, if they do.
-pub fn drivers(filters: &[Filter]) -> (Option<usize>, Vec<Driver>) {
+/// `indexed` has the fields besides the session that an index finds by their text, those of fewest calls first.
+pub fn drivers(filters: &[Filter], indexed: &[Field]) -> (Option<usize>, Vec<Driver>) {
     let wanted = || filters.iter().enumerate().filter(|(_, filter)| !filter.excluded);
     let by_text = |field: Field| {
         wanted()
@@ -55,8 +56,7 @@ pub fn drivers(filters: &[Filter]) -> (Option<usize>, Vec<Driver>) {
     if let Some(driver) = filters.iter().find_map(rare) {
         return (None, vec![driver]);
     }
-    let fields = [Field::Key, Field::Project, Field::App, Field::Model];
-    match fields.into_iter().find_map(by_text) {
+    match indexed.iter().copied().find_map(by_text) {
         Some((at, drivers)) => (Some(at), drivers),
         None => (None, vec![Driver::Scan]),
     }
@@ -70,6 +70,8 @@ fn equal(filter: &Filter) -> Option<Vec<Driver>> {
         Field::Project => &["project"],
         Field::App => &["app"],
         Field::Model => &["model_asked", "model_served"],
+        Field::Owner => &["owner"],
+        Field::Provider => &["provider"],
         _ => return None,
     };
     let Condition::Matches(patterns) = &filter.condition else { return None };
@@ -139,6 +141,10 @@ mod tests {
         )
     }
 
+    fn drivers(filters: &[Filter]) -> (Option<usize>, Vec<Driver>) {
+        super::drivers(filters, &[Field::Key, Field::Model])
+    }
+
     #[test]
     fn the_rarest_condition_drives() {
         let failed = filter(Field::Status, Condition::Number { min: Some(429), max: None });
@@ -152,6 +158,7 @@ mod tests {
         assert_eq!(column(&[model.clone(), failed]), "troubled");
         assert_eq!(column(std::slice::from_ref(&model)), "model_asked");
         assert_eq!(drivers(&[text(Field::Model, "o*")]), (None, vec![Driver::Scan]));
+        assert_eq!(drivers(&[text(Field::Owner, "ann")]), (None, vec![Driver::Scan]));
         assert_eq!(drivers(&[Filter { excluded: true, ..model }]), (None, vec![Driver::Scan]));
     }
 

@@ -1,9 +1,19 @@
+-- Records are looked up by the ids that are given, in whose partitions alone they can be.
+WITH archived AS (
+    SELECT id
+    FROM exchange
+    WHERE id = ANY($1::uuid[]) AND rank > 1
+    UNION ALL
+    SELECT id
+    FROM exchange_stray
+    WHERE id = ANY($1::uuid[]) AND rank > 1
+)
+
 INSERT INTO open_exchange AS old (id, gateway, sequence)
 SELECT new.id, new.gateway, new.sequence
 FROM unnest($1::uuid[], $2::text[], $3::bigint[]) AS new (id, gateway, sequence)
 WHERE
-    NOT EXISTS (SELECT FROM exchange AS e WHERE e.id = new.id AND e.rank > 1)
-    AND NOT EXISTS (SELECT FROM exchange_stray AS e WHERE e.id = new.id AND e.rank > 1)
+    new.id NOT IN (SELECT a.id FROM archived AS a)
     AND new.id > (SELECT erased_through FROM tombstone)
 ORDER BY new.id
 ON CONFLICT (id) DO UPDATE SET

@@ -8,7 +8,7 @@ use jiff::civil::Date;
 use uuid::Uuid;
 use verbatim_archive_format::seek::{Bounds, Driver, Trouble, drivers};
 use verbatim_archive_format::text::{int, unsigned};
-use verbatim_core::model::query::Filter;
+use verbatim_core::model::query::{Field, Filter};
 use verbatim_core::ports::{ListRequest, Page};
 
 use crate::day;
@@ -20,11 +20,15 @@ use crate::tombstone::Tombstone;
 
 #[cfg(test)]
 mod plans;
+mod values;
 
 /// Most days in one statement.
 const WIDEST: usize = 64;
 /// Nobody reads a longer page.
 const LONGEST: usize = 10_000;
+/// Fields that have an index by their text besides the session, those of fewest calls first.
+const INDEXED: &[Field] =
+    &[Field::Key, Field::Owner, Field::Project, Field::App, Field::Model, Field::Provider];
 
 /// A page of exchanges, newest first.
 pub(crate) async fn list(client: Object, request: &ListRequest) -> Result<Page, Fault> {
@@ -78,13 +82,15 @@ async fn matching(
     skip: u64,
     limit: u64,
 ) -> Result<Vec<Uuid>, Fault> {
-    let sql = select(filters, window, skip, limit);
+    let Some(sources) = Sources::find(client, filters, window).await? else { return Ok(Vec::new()) };
+    let sql = sources.select(window, Order::NewestFirst, skip, limit);
     let rows = run(client, &sql).await.doing("list exchanges")?;
     Ok(rows.iter().map(|row| row.get(0)).collect())
 }
 
 async fn count_in(client: &Object, filters: &[Filter], window: &Window, limit: u64) -> Result<u64, Fault> {
-    let Sql { text, values } = select(filters, window, 0, limit);
+    let Some(sources) = Sources::find(client, filters, window).await? else { return Ok(0) };
+    let Sql { text, values } = sources.select(window, Order::Any, 0, limit);
     let sql = Sql { text: format!("SELECT count(*) FROM ({text}) AS matching"), values };
     let rows = run(client, &sql).await.doing("count exchanges")?;
     Ok(rows.first().map_or(0, |row| unsigned(row.get(0))))
@@ -105,6 +111,8 @@ struct Window {
     below: Uuid,
     /// Only above this one.
     above: Option<Uuid>,
+    /// To below this one go all rows of its days, wanted or not.
+    end: Uuid,
 }
 
 /// The days that may have what is looked for.
@@ -158,42 +166,70 @@ impl Windows {
         let oldest = *self.days.get(rest)?;
         self.days.truncate(rest);
         self.width = (self.width * 2).min(WIDEST);
-        let below = day::bound(day::end(newest));
+        let end = day::bound(day::end(newest));
         Some(Window {
             from: day::bound(day::begin(oldest)),
-            below: self.below.map_or(below, |bound| bound.min(below)),
+            below: self.below.map_or(end, |bound| bound.min(end)),
             above: self.above,
+            end,
         })
     }
 }
 
-/// SQL for the ids of those that match, newest first.
-fn select(filters: &[Filter], window: &Window, skip: u64, limit: u64) -> Sql {
-    let (driving, drivers) = drivers(filters);
-    let others: Vec<Filter> = filters
-        .iter()
-        .enumerate()
-        .filter(|(at, _)| Some(*at) != driving)
-        .map(|(_, filter)| filter.clone())
-        .collect();
-    let mut sql = Sql::default();
-    if let [driver] = &drivers[..] {
-        branch(&mut sql, driver, &others, window);
-    } else {
-        sql.push("SELECT u.id FROM (");
-        for (at, driver) in drivers.iter().enumerate() {
-            sql.push(if at == 0 { "(" } else { " UNION (" });
-            branch(&mut sql, driver, &others, window);
-            // Each is cut to what a page can show before they are put together.
-            sql.push(" LIMIT ").bind(Value::Int(int(skip.saturating_add(limit)))).push(")");
+/// In which order ids are wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Order {
+    NewestFirst,
+    /// Where they are only counted.
+    Any,
+}
+
+/// Where those that match come from, and what else must hold of them.
+struct Sources {
+    drivers: Vec<Driver>,
+    others: Vec<Filter>,
+}
+
+impl Sources {
+    /// `None` where nothing in this window can match.
+    async fn find(client: &Object, filters: &[Filter], window: &Window) -> Result<Option<Self>, Fault> {
+        let (driving, mut drivers) = drivers(filters, INDEXED);
+        if let [Driver::Scan] = &drivers[..]
+            && let Some(values) = values::drivers(client, filters, window).await?
+        {
+            drivers = values;
         }
-        sql.push(") AS u ORDER BY u.id DESC");
+        let others = filters.iter().enumerate().filter(|(at, _)| Some(*at) != driving);
+        let others = others.map(|(_, filter)| filter.clone()).collect();
+        Ok((!drivers.is_empty()).then_some(Self { drivers, others }))
     }
-    sql.push(" LIMIT ").bind(Value::Int(int(limit)));
-    if skip > 0 {
-        sql.push(" OFFSET ").bind(Value::Int(int(skip)));
+
+    /// SQL for the ids of those that match.
+    fn select(&self, window: &Window, order: Order, skip: u64, limit: u64) -> Sql {
+        let mut sql = Sql::default();
+        let newest_first = if order == Order::NewestFirst { " ORDER BY id DESC" } else { "" };
+        if let [driver] = &self.drivers[..] {
+            branch(&mut sql, driver, &self.others, window);
+            sql.push(newest_first);
+        } else {
+            sql.push("SELECT u.id FROM (");
+            for (at, driver) in self.drivers.iter().enumerate() {
+                sql.push(if at == 0 { "(" } else { " UNION (" });
+                branch(&mut sql, driver, &self.others, window);
+                // Each is cut to what a page can show before they are put together.
+                sql.push(newest_first)
+                    .push(" LIMIT ")
+                    .bind(Value::Int(int(skip.saturating_add(limit))))
+                    .push(")");
+            }
+            sql.push(") AS u").push(newest_first);
+        }
+        sql.push(" LIMIT ").bind(Value::Int(int(limit)));
+        if skip > 0 {
+            sql.push(" OFFSET ").bind(Value::Int(int(skip)));
+        }
+        sql
     }
-    sql
 }
 
 fn branch(sql: &mut Sql, driver: &Driver, others: &[Filter], window: &Window) {
@@ -224,5 +260,4 @@ fn branch(sql: &mut Sql, driver: &Driver, others: &[Filter], window: &Window) {
     if let Some(above) = window.above {
         sql.push(" AND e.id > ").bind(Value::Id(above));
     }
-    sql.push(" ORDER BY e.id DESC");
 }

@@ -52,9 +52,12 @@ impl Database {
         // Lists walk an index until their page is full. By the statistics of a partition that grows, which are always
         // behind, gathering and sorting all that matches may look cheaper than it is.
         let ordered = format!("{custom} -c enable_seqscan=off -c enable_bitmapscan=off");
+        // Nor does a writer read a partition from end to end to find a batch's ids, however small it was when it was
+        // looked at last.
+        let by_key = " -c synchronous_commit=on -c enable_seqscan=off";
         Ok(Self {
             reads: make("reads", size, Some(config.read_timeout), &ordered)?,
-            writes: make("writes", size, Some(config.write_timeout), " -c synchronous_commit=on")?,
+            writes: make("writes", size, Some(config.write_timeout), by_key)?,
             upkeep: make("upkeep", 2, None, custom)?,
             address: address(&parsed),
         })

@@ -3,58 +3,22 @@
 use std::time::{Duration, Instant};
 
 use verbatim_core::model::query::{Condition, Field, Filter, Pattern};
-use verbatim_core::model::{ExchangeId, ExchangeRecord, Outcome, Timestamp};
-use verbatim_core::ports::{Archive, Commit, ListRequest, PortResult, StatsRequest};
+use verbatim_core::model::{ExchangeId, Outcome, Timestamp};
+use verbatim_core::ports::{Archive, ListRequest, PortResult, StatsRequest};
 
-use crate::ExchangeBuilder;
-use crate::traffic::Words;
+use crate::history::{self, DAYS};
 
-const DAYS: u64 = 30;
 const ROUNDS: usize = 20;
 
-/// Commits so many records without bodies, spread over the thirty days before `now`.
+/// Commits so many records, spread over the [`DAYS`] before `now`.
 ///
 /// # Errors
 /// Those of the archive.
 pub async fn fill(archive: &dyn Archive, now: Timestamp, records: u32) -> PortResult<()> {
-    let mut words = Words::new(5);
-    let step = Duration::from_secs(DAYS * 86_400).checked_div(records).unwrap_or_default();
     for from in (0..records).step_by(1000) {
-        let batch = from..(from + 1000).min(records);
-        let batch = batch.map(|n| Commit { record: record(&mut words, now.minus(step * (records - n)), n) });
-        archive.commit(batch.collect()).await?;
+        archive.commit(history::commits(now, records, from..(from + 1000).min(records))).await?;
     }
     Ok(())
-}
-
-fn record(words: &mut Words, at: Timestamp, n: u32) -> ExchangeRecord {
-    let mut id = *ExchangeId::lowest_at(at).as_bytes();
-    id[12..].copy_from_slice(&n.to_be_bytes());
-    let id = ExchangeId::try_from(&id[..]).unwrap_or_else(|_| ExchangeId::lowest_at(at));
-    let models = ["gpt-4o", "gpt-4o-mini", "claude-sonnet-4-5", "gemini-2.5-flash", "gpt-4o"];
-    let (luck, model) = (words.number(1000), models[words.number(5) as usize]);
-    ExchangeBuilder::new(id)
-        .with(|exchange| {
-            exchange.began_at = at;
-            exchange.model_asked = Some(if n % 100_000 == 7 { "rare-model" } else { model }.to_owned());
-            exchange.model_served = Some(format!("{model}-2026-01-01"));
-            exchange.caller.app = Some(format!("app-{}", words.number(12)));
-            exchange.caller.credential = Some("3f9a6c1d5e7b2a40".to_owned());
-            exchange.session = (luck < 600).then(|| format!("session-{}", words.number(20_000)));
-            exchange.duration_us = Some(100_000 + words.number(5_000_000));
-            exchange.asked_preview = words.text(150);
-            exchange.answered_preview = words.text(150);
-            exchange.tags = if n % 50_000 == 3 { vec!["nightly".to_owned()] } else { Vec::new() };
-            if luck < 30 {
-                exchange.outcome = Outcome::UpstreamError;
-                exchange.status = Some(if luck < 5 { 529 } else { 429 });
-                exchange.error = Some(if luck < 5 { "overloaded" } else { "rate limited" }.to_owned());
-            }
-            if n % 10_000 == 11 {
-                exchange.outcome = Outcome::TimedOut;
-            }
-        })
-        .build()
 }
 
 /// What people ask, with the filters that ask it.

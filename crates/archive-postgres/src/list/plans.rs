@@ -1,37 +1,125 @@
-//! Each list's plan walks an index from the newest, and touches no partition outside of its days.
+//! Each list's plan walks the index that finds least, newest first, and touches no partition outside of its days.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
-use verbatim_core::model::query::{Condition, Field, Pattern};
-use verbatim_core::ports::{Clock, SystemClock};
+use verbatim_core::model::query::parse;
+use verbatim_core::ports::{Archive as _, Clock, SystemClock};
 use verbatim_testkit::measure;
 use verbatim_testkit::postgres::PostgresServer;
 
 use super::*;
 use crate::{PostgresArchive, PostgresConfig, migrate};
 
-/// Some thousand records over thirty days, and what PostgreSQL knows of them.
-async fn filled() -> (PostgresArchive, Vec<(&'static str, Vec<Filter>)>) {
+/// How far back records go.
+const FILLED: Duration = Duration::from_secs(verbatim_testkit::history::DAYS * 86_400);
+
+/// Some thousand records over thirty days, and what PostgreSQL knows of them; with the name of their database.
+async fn filled() -> (PostgresArchive, String) {
     let server = PostgresServer::shared();
     let name = server.create_database();
     let config = PostgresConfig::new(server.url(&name));
     migrate(&config).await.unwrap();
     let archive = PostgresArchive::connect(&config, Arc::new(SystemClock)).await.unwrap();
-    let now = SystemClock.now();
-    measure::fill(&archive, now, 6_000).await.unwrap();
+    measure::fill(&archive, SystemClock.now(), 6_000).await.unwrap();
     server.sql(&name, "ANALYZE");
-    let mut questions = measure::questions(now);
-    let text = |field, text: &str| {
-        let runs = text.split('*').map(str::to_owned).collect();
-        vec![Filter { field, condition: Condition::Matches(vec![Pattern { runs }]), excluded: false }]
+    (archive, name)
+}
+
+fn filters(query: &str) -> Vec<Filter> {
+    parse(query, SystemClock.now()).unwrap().filters
+}
+
+/// A condition on a text, as a plan has it that finds it by its index.
+macro_rules! text {
+    ($column:literal) => {
+        concat!("Index Cond: ((lower(\"left\"(", $column, ", 256))")
     };
-    questions.push(("one project", text(Field::Project, "p")));
-    questions.push(("one key", text(Field::Key, "vk_1")));
-    questions.push(("one owner", text(Field::Owner, "ann")));
-    questions.push(("a method", text(Field::Method, "post")));
-    questions.push(("not a model", vec![Filter { excluded: true, ..text(Field::Model, "o3").remove(0) }]));
-    (archive, questions)
+}
+
+/// Queries of which each is found by one index, by what the plan then says; and the index's name.
+const FOUND: &[(&str, &str, &str)] = &[
+    ("session:session-7", text!("session"), "exchange_session"),
+    ("model:gpt-4o", text!("model_asked"), "exchange_model_asked"),
+    ("model:gpt-4o", text!("model_served"), "exchange_model_served"),
+    ("model:claude-*", text!("model_asked"), "exchange_model_asked"),
+    ("app:app-3", text!("app"), "exchange_app"),
+    ("project:project-3", text!("project"), "exchange_project"),
+    ("key:vk_1", text!("key"), "exchange_key"),
+    ("owner:user-1", text!("owner"), "exchange_owner"),
+    ("provider:local", text!("provider"), "exchange_provider"),
+    ("provider:loc*", text!("provider"), "exchange_provider"),
+    ("path:moderations", text!("path"), "exchange_path"),
+    ("method:get", text!("method"), "exchange_method"),
+    ("dialect:ollama", "Index Cond: ((dialect = ", "exchange_dialect"),
+    ("status:204", "Index Cond: ((status >= ", "exchange_status"),
+    ("duration:>1h", "Index Cond: ((duration_us >= ", "exchange_duration"),
+    ("tokens:>1000000", "Index Cond: ((total_tokens >= ", "exchange_tokens"),
+    ("cost:>100", "Index Cond: ((cost_micros >= ", "exchange_cost"),
+    ("has:error", "_id_outcome_status_idx on ", "exchange_troubled"),
+    ("status:>=500", "_id_outcome_status_idx on ", "exchange_troubled"),
+    ("outcome:timed_out", "_id_outcome_status_idx on ", "exchange_troubled"),
+    ("error:overloaded", "_id_outcome_status_idx on ", "exchange_troubled"),
+    ("tag:nightly", "_id_idx on ", "exchange_tags"),
+];
+
+/// Queries that the order of ids answers best: what they ask for is frequent, or of a time.
+const WALKED: &[&str] = &[
+    "",
+    "status:200",
+    "outcome:completed",
+    "has:tool",
+    "stream:true",
+    "method:post",
+    "duration:>1s",
+    "-model:o3",
+    "after:1h",
+    "after:1h duration:>95s",
+    "model:gpt-4o status:>=500",
+    "app:app-7 error:overloaded",
+    "app:app-1 duration:>1s",
+];
+
+/// What is wrong with the plan for a window, if anything is.
+fn fault(plan: &str, of_window: &BTreeSet<String>, marks: &[&str]) -> Option<&'static str> {
+    let touched = partitions(plan);
+    if plan.contains("Seq Scan") || plan.contains("Bitmap") || !plan.contains("Index") {
+        Some("it does not walk an index")
+    } else if touched.is_empty() || !touched.is_subset(of_window) {
+        Some("it touches other days")
+    } else if !marks.iter().all(|mark| plan.contains(mark)) {
+        Some("it goes by another index")
+    } else {
+        None
+    }
+}
+
+/// Explains what lists and counts a query, window by window; says what is wrong with it, and how many days were looked
+/// through. Days of which only a part was filled are left out: of a page or less, any index is as good.
+async fn explained(client: &Object, query: &str, marks: &[&str]) -> Result<usize, String> {
+    let filters = filters(query);
+    let bounds = Bounds::of(&filters, None, None);
+    let mut windows = Windows::read(client, &bounds).await.unwrap();
+    let today = day::date(SystemClock.now());
+    let oldest = day::date(SystemClock.now().minus(FILLED));
+    windows.days.retain(|&day| oldest < day && day < today);
+    let mut seen = 0;
+    loop {
+        let before = windows.days.clone();
+        let Some(window) = windows.next() else { return Ok(seen) };
+        let of_window = tables(&before[windows.days.len()..]);
+        seen += of_window.len();
+        let Some(sources) = Sources::find(client, &filters, &window).await.unwrap() else { continue };
+        for (order, limit) in [(Order::NewestFirst, 51), (Order::Any, 10_000)] {
+            let plan = explain(client, &sources.select(&window, order, 0, limit)).await;
+            if let Some(fault) = fault(&plan, &of_window, marks) {
+                return Err(format!(
+                    "`{query}`, {order:?}: {fault}, expected {marks:?} in {of_window:?}:\n{plan}"
+                ));
+            }
+        }
+    }
 }
 
 async fn explain(client: &Object, sql: &Sql) -> String {
@@ -52,35 +140,97 @@ fn tables(days: &[Date]) -> BTreeSet<String> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_list_and_count_walks_an_index_and_prunes_partitions() {
-    let (archive, questions) = filled().await;
+    let (archive, _) = filled().await;
     let client = archive.engine.database.reads.get().await.unwrap();
-    for (name, filters) in questions {
-        let bounds = Bounds::of(&filters, None, None);
-        let mut windows = Windows::read(&client, &bounds).await.unwrap();
-        let mut seen = 0;
-        loop {
-            let before = windows.days.clone();
-            let Some(window) = windows.next() else { break };
-            let of_window = tables(&before[windows.days.len()..]);
-            let plan = explain(&client, &select(&filters, &window, 0, 51)).await;
-            assert!(plan.contains("Index"), "{name}:\n{plan}");
-            assert!(!plan.contains("Seq Scan") && !plan.contains("Bitmap"), "{name}:\n{plan}");
-            let touched = partitions(&plan);
-            assert!(!touched.is_empty() && touched.is_subset(&of_window), "{name}: {of_window:?}\n{plan}");
-            // Of two conditions the statistics say which is rarer.
-            let driver = match drivers(&filters).1.first().filter(|_| filters.len() == 1) {
-                Some(Driver::Equal { column, .. }) => {
-                    Some(format!("Index Cond: ((lower(\"left\"({column}, 256))"))
-                }
-                Some(Driver::Troubled(_)) => Some("_id_outcome_status_idx".to_owned()),
-                _ => None,
-            };
-            assert!(driver.is_none_or(|driver| plan.contains(&driver)), "{name}:\n{plan}");
-            seen += of_window.len();
+    let found = FOUND.iter().map(|(query, mark, _)| (*query, Some(*mark)));
+    for (query, mark) in found.chain(WALKED.iter().map(|query| (*query, None))) {
+        let seen = explained(&client, query, mark.as_slice()).await.unwrap_or_else(|why| panic!("{why}"));
+        match query.starts_with("after:") {
+            true => assert!((1..=4).contains(&seen), "`{query}` looked through {seen} days"),
+            false => assert!(seen >= 28, "`{query}` looked through {seen} days"),
         }
-        assert!(seen >= 30 || bounds.above.is_some(), "{name} looked through {seen} days");
-        assert!(seen <= 8 || bounds.above.is_none(), "{name} looked through {seen} days");
     }
+    drop(client);
+    archive.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_list_goes_unnoticed_whose_index_is_gone() {
+    let (archive, name) = filled().await;
+    let client = archive.engine.database.reads.get().await.unwrap();
+    let server = PostgresServer::shared();
+    let sql =
+        "SELECT indexname FROM pg_indexes WHERE tablename = 'exchange' AND indexname <> 'exchange_pkey'";
+    let there = server.sql(&name, sql);
+    let named: BTreeSet<&str> = FOUND.iter().map(|(_, _, index)| *index).collect();
+    assert_eq!(there.lines().collect::<BTreeSet<_>>(), named, "each index has a query that needs it");
+    for (query, mark, index) in FOUND {
+        let there = server.sql(&name, &format!("SELECT pg_get_indexdef('{index}'::regclass)"));
+        server.sql(&name, &format!("DROP INDEX {index}"));
+        let explained = explained(&client, query, &[mark]).await;
+        assert!(explained.is_err_and(|why| why.contains("another index")), "`{query}` without {index}");
+        // As it was, on every partition.
+        server.sql(&name, &there.replace(" ON ONLY ", " ON "));
+    }
+    drop(client);
+    archive.close().await;
+}
+
+/// What is found by the values of a column, and what is found by walking, is the same.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn patterns_find_the_same_whether_values_are_few_or_many_or_long() {
+    let server = PostgresServer::shared();
+    let name = server.create_database();
+    let config = PostgresConfig::new(server.url(&name));
+    migrate(&config).await.unwrap();
+    let archive = PostgresArchive::connect(&config, Arc::new(SystemClock)).await.unwrap();
+    let client = archive.engine.database.reads.get().await.unwrap();
+    let now = SystemClock.now();
+    let mut paths: Vec<String> =
+        ["/v1/files", "/v1/FILES/a_b", "/v1/files/a%b", "/v2/chat"].map(str::to_owned).to_vec();
+    // First few values, then one that is too long to be known, then too many.
+    let rounds: [Vec<String>; 3] = [
+        Vec::new(),
+        vec![format!("/v1/{}/files", "x".repeat(crate::filter::INDEXED))],
+        (0..150).map(|n| format!("/v1/threads/{n:03}/files")).collect(),
+    ];
+    let (mut stored, mut by_value) = (0, Vec::new());
+    for round in rounds {
+        paths.extend(round);
+        let new = paths[stored..].iter().map(|path| {
+            let builder = verbatim_testkit::ExchangeBuilder::minted();
+            verbatim_core::ports::Commit { record: builder.with(|e| e.path = path.clone()).build() }
+        });
+        archive.commit(new.collect()).await.unwrap();
+        stored = paths.len();
+        for (query, word) in [
+            ("path:files", "files"),
+            ("path:/v1/*files", "files"),
+            ("path:a_b", "a_b"),
+            ("path:\"a%b\"", "a%b"),
+            ("path:Threads", "threads"),
+            ("path:nowhere", "nowhere"),
+        ] {
+            let wanted = paths.iter().filter(|path| {
+                let path = path.to_lowercase();
+                path.contains(word) && (!query.ends_with("*files") || path.ends_with(word))
+            });
+            let request = ListRequest { filters: filters(query), limit: 1_000, ..ListRequest::default() };
+            let page = list(archive.engine.database.reads.get().await.unwrap(), &request).await.unwrap();
+            let mut listed: Vec<&String> = page.exchanges.iter().map(|exchange| &exchange.path).collect();
+            let mut wanted: Vec<&String> = wanted.collect();
+            listed.sort();
+            wanted.sort();
+            assert_eq!(listed, wanted, "{query}");
+        }
+        let mut windows = Windows::read(&client, &Bounds::default()).await.unwrap();
+        // The newest days are empty: they are made ahead.
+        windows.days.retain(|&day| day <= day::date(now));
+        let window = windows.next().unwrap();
+        by_value.push(values::drivers(&client, &filters("path:files"), &window).await.unwrap().is_some());
+    }
+    assert_eq!(by_value, [true, false, false]);
+    drop(client);
     archive.close().await;
 }
 

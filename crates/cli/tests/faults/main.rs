@@ -28,12 +28,9 @@ mod retention;
 #[path = "../scale_out/role.rs"]
 #[expect(dead_code, reason = "other test binaries use the rest of it")]
 mod role;
-<<<<<<< HEAD
+mod slow;
 #[path = "../e2e/stalls.rs"]
 mod stalls;
-=======
-mod slow;
->>>>>>> faultx
 #[path = "../support/mod.rs"]
 #[expect(dead_code, reason = "other test binaries use the rest of it")]
 mod support;
