@@ -12,12 +12,15 @@ use super::Switch;
 pub struct MemoryControl {
     logged_out: Mutex<BTreeSet<i64>>,
     pub down: Switch,
+    /// It still answers, but takes nothing.
+    pub full: Switch,
 }
 
 #[async_trait]
 impl Control for MemoryControl {
     async fn log_out(&self, logout: Logout, _now: Timestamp) -> PortResult<()> {
         self.down.check()?;
+        self.full.check()?;
         self.logged_out.lock().unwrap().insert(logout.number);
         Ok(())
     }

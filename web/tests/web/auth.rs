@@ -102,15 +102,27 @@ async fn a_session_opens_nothing_while_nobody_can_tell_whether_it_was_logged_out
     let mine = session(&site).await;
     site.world.control.down.set(true);
     assert_eq!(asks(&site, &mine).await, 503);
-    let response = site.send(Method::POST, "/logout", &[("cookie", &mine)], "").await;
-    assert_eq!(response.status(), 503);
-    assert!(response.headers().get("set-cookie").is_none(), "it can be tried again");
-    assert!(response.text().await.unwrap().contains("still logged in"));
     // A program that gives the password has no session to ask about.
     let bearer = [("authorization", "Bearer open sesame")];
     assert_eq!(site.get_with("/api/v1/exchanges", &bearer).await.status(), 200);
     site.world.control.down.set(false);
     assert_eq!(asks(&site, &mine).await, 200);
+}
+
+#[tokio::test]
+async fn a_logout_that_can_not_be_noted_is_told_and_can_be_tried_again() {
+    let site = locked().await;
+    let mine = session(&site).await;
+    site.world.control.full.set(true);
+    let response = site.send(Method::POST, "/logout", &[("cookie", &mine)], "").await;
+    assert_eq!(response.status(), 503);
+    assert!(response.headers().get("set-cookie").is_none(), "the cookie stays");
+    assert!(response.text().await.unwrap().contains("still logged in"));
+    assert_eq!(asks(&site, &mine).await, 200);
+    site.world.control.full.set(false);
+    let response = site.send(Method::POST, "/logout", &[("cookie", &mine)], "").await;
+    assert_eq!(response.headers()["location"], "/login");
+    assert_eq!(asks(&site, &mine).await, 401);
 }
 
 #[tokio::test]
