@@ -166,7 +166,11 @@ impl Facts<'_> {
             answered_preview: String::new(),
             request_bytes: self.wire_bytes(Leg::ClientRequest),
             response_bytes: self.wire_bytes(Leg::ClientResponse),
-            lost_bytes: self.assembled.bodies.iter().map(|body| body.info.lost).sum(),
+            lost_bytes: self
+                .assembled
+                .bodies
+                .iter()
+                .fold(0, |lost, body| lost.saturating_add(body.info.lost)),
         }
     }
 
