@@ -9,6 +9,7 @@ pub(crate) mod environment;
 mod file;
 mod invalid;
 mod layers;
+mod placeholders;
 mod problem;
 mod read;
 mod roles;
@@ -95,6 +96,7 @@ impl Config {
         }
         let settings = typed(&given)?;
         let config = Self { settings, file, given };
+        config.check_placeholders()?;
         config.gateway(environment, "check", [0; 32], None)?;
         config.web([0; 32], String::new())?;
         config.nats()?;
