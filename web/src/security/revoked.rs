@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -50,11 +51,19 @@ impl Revoked {
         let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         let lines: String = self.ends().iter().map(|(number, ends)| format!("{number} {ends}\n")).collect();
         let beside = file.with_extension("new");
-        let mut new = File::create(&beside)?;
+        let mut new = private(&beside)?;
         new.write_all(lines.as_bytes())?;
         new.sync_all()?;
         fs::rename(&beside, file)
     }
+}
+
+/// A new file, for its owner alone; one that is there is emptied.
+fn private(path: &Path) -> io::Result<File> {
+    let file = File::options().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    // One that was left behind keeps the mode that it was made with.
+    file.set_permissions(fs::Permissions::from_mode(0o600))?;
+    Ok(file)
 }
 
 fn read(text: &str) -> io::Result<BTreeMap<i64, i64>> {
@@ -88,6 +97,7 @@ mod tests {
         assert!(!revoked.holds(1));
         let again = Revoked::open(Some(&file)).unwrap();
         assert!(!again.holds(1) && again.holds(2) && again.holds(3));
+        assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
     }
 
     #[test]
