@@ -16,7 +16,8 @@ SECRETS = {
     "VERBATIM_WEB__PASSWORD": "web1e5",
 }
 ROLES = {"gateway", "recorder", "indexer", "web", "migrate"}
-ENGINES = {"nats", "postgres", "meilisearch"}
+NETWORKS = {"nats": "capture", "postgres": "engines", "meilisearch": "engines"}
+ENGINES = set(NETWORKS)
 
 
 def config(tmp_path, secrets):
@@ -138,10 +139,30 @@ def test_no_two_gateways_share_a_spool(services):
 
 def test_engines_are_reached_by_the_roles_alone(services):
     for name in ENGINES:
-        assert list(services[name]["networks"]) == ["engines"] and not services[name].get("ports"), name
+        assert list(services[name]["networks"]) == [NETWORKS[name]] and not services[name].get("ports"), name
     for name, service in services.items():
         for port in service.get("ports", []):
             assert str(port).startswith("127.0.0.1:"), f"{name} is open to everybody"
+
+
+def test_a_role_reaches_those_engines_alone_whose_address_it_is_told(services, tmp_path):
+    networks = yaml.safe_load(config(tmp_path, SECRETS))["networks"]
+    assert all(networks[name]["internal"] for name in set(NETWORKS.values()))
+    for name, service in services.items():
+        if service["image"] == "verbatim:local":
+            told = {NETWORKS[engine] for engine in ENGINES if f"VERBATIM_{engine.upper()}__URL" in service["environment"]}
+            assert set(service["networks"]) - {"outside"} == told, name
+    assert list(services["balancer"]["networks"]) == ["outside"]
+
+
+def test_engines_have_no_capability_that_they_do_not_need(services):
+    for name in ENGINES:
+        assert services[name]["cap_drop"] == ["ALL"], name
+        assert services[name]["security_opt"] == ["no-new-privileges:true"], name
+    added = {name: set(services[name].get("cap_add", [])) for name in ENGINES}
+    becoming = {"CHOWN", "DAC_OVERRIDE", "FOWNER", "SETGID", "SETUID"}
+    assert added == {"nats": set(), "meilisearch": set(), "postgres": becoming}
+    assert services["nats"]["read_only"]
 
 
 def test_nats_gives_memory_back_before_its_limit(services):

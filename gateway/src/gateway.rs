@@ -105,6 +105,7 @@ impl Gateway {
             on_loopback: local_addr.ip().to_canonical().is_loopback(),
             cors: config.cors.clone(),
             timeouts: config.timeouts,
+            public_host: config.public_host.clone(),
             trusted_proxies: config.trusted_proxies.clone(),
             tunnels: tasks.clone(),
             hard_stop: hard_stop.clone(),

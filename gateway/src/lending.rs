@@ -4,7 +4,7 @@
 use std::fmt;
 use std::net::Ipv4Addr;
 
-use http::header::{HOST, ORIGIN};
+use http::header::{HOST, ORIGIN, USER_AGENT};
 use http::uri::Authority;
 use http::{HeaderMap, HeaderValue};
 
@@ -40,8 +40,8 @@ pub(crate) enum NotLent {
     Page(Lent),
     /// It asked for a name that a web page may have pointed here.
     #[error(
-        "{0} is lent only to who calls by 127.0.0.1, localhost or another local name: use one of these, or list the \
-         proxy in between in gateway.trusted_proxies{hint}", hint = own_key(*.0)
+        "{0} is lent only to who calls by 127.0.0.1, localhost or another local name, or by that of \
+         gateway.public_url: use one of these, or list the proxy in between in gateway.trusted_proxies{hint}", hint = own_key(*.0)
     )]
     Name(Lent),
 }
@@ -52,12 +52,12 @@ fn own_key(lent: Lent) -> &'static str {
 
 /// Whether what is the operator's may go with a call, as far as the way tells by which it came.
 /// `asked` is the host in the request's target, where it has one. `page_may` says that web pages like this one are
-/// configured to call, `by_name` that any host's name will do.
+/// configured to call.
 pub(crate) fn lendable(
     headers: &HeaderMap,
     asked: Option<&str>,
     page_may: bool,
-    by_name: bool,
+    names: Names<'_>,
     lent: Lent,
 ) -> Result<(), NotLent> {
     if page_may {
@@ -69,12 +69,33 @@ pub(crate) fn lendable(
     }
     // A page that reads what it calls by its own name says no origin (DNS rebinding). What can't be read as a host is
     // no local one.
-    let is_local_host = |value: &HeaderValue| {
+    let is_ours =
+        |host: &str| is_local(host) || names.public.is_some_and(|public| host.eq_ignore_ascii_case(public));
+    let is_our_host = |value: &HeaderValue| {
         let host = value.to_str().ok().and_then(|host| host.parse::<Authority>().ok());
-        host.is_some_and(|host| is_local(host.host()))
+        host.is_some_and(|host| is_ours(host.host()))
     };
-    let local = || headers.get_all(HOST).iter().all(is_local_host) && asked.is_none_or(is_local);
-    if by_name || local() { Ok(()) } else { Err(NotLent::Name(lent)) }
+    let by_any_name = names.behind_proxy || !names.on_loopback && !is_of_browser(headers);
+    let by_ours = || headers.get_all(HOST).iter().all(is_our_host) && asked.is_none_or(is_ours);
+    if by_any_name || by_ours() { Ok(()) } else { Err(NotLent::Name(lent)) }
+}
+
+/// By which names it may be asked for what is the operator's, beside the local ones.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Names<'a> {
+    /// That of its public address.
+    pub(crate) public: Option<&'a str>,
+    /// Those by which this call's way leads here: any, since a proxy in between is trusted.
+    pub(crate) behind_proxy: bool,
+    /// Whether only this machine reaches it. Where others do, programs ask for it by any name.
+    pub(crate) on_loopback: bool,
+}
+
+/// Whether a browser made the call, as far as it says so: no page can take off its `User-Agent`, and all that are in use
+/// begin so.
+fn is_of_browser(headers: &HeaderMap) -> bool {
+    headers.get_all(USER_AGENT).iter().any(|agent| agent.as_bytes().starts_with(b"Mozilla/"))
+        || headers.keys().any(|name| name.as_str().starts_with("sec-fetch-"))
 }
 
 /// Whether this is an address, or a name that nobody can register in the public name system.
@@ -88,13 +109,54 @@ mod tests {
 
     use super::*;
 
+    const LOOPBACK: Names<'_> = Names { public: None, behind_proxy: false, on_loopback: true };
+
+    #[test]
+    fn off_loopback_programs_call_by_any_name_and_browsers_by_one_that_is_ours() {
+        let names = Names { public: Some("relay.example.com"), on_loopback: false, ..LOOPBACK };
+        let ask = |host: &'static str, header: Option<(&'static str, &'static str)>| {
+            let mut headers = HeaderMap::new();
+            headers.insert(HOST, HeaderValue::from_static(host));
+            if let Some((name, value)) = header {
+                headers.insert(name, HeaderValue::from_static(value));
+            }
+            lendable(&headers, None, false, names, Lent::Key)
+        };
+        let browsers = [
+            ("user-agent", "Mozilla/5.0 (X11; Linux x86_64)"),
+            ("sec-fetch-mode", "cors"),
+            ("sec-fetch-site", "same-origin"),
+        ];
+        for browser in browsers {
+            assert_eq!(
+                ask("rebound.example:8080", Some(browser)),
+                Err(NotLent::Name(Lent::Key)),
+                "{browser:?}"
+            );
+            for ours in
+                ["Relay.Example.com", "relay.example.com:8080", "10.0.0.7:8080", "verbatim", "gpu.internal"]
+            {
+                assert_eq!(ask(ours, Some(browser)), Ok(()), "{ours}");
+            }
+        }
+        for program in [None, Some(("user-agent", "OpenAI/Python 1.99"))] {
+            assert_eq!(ask("verbatim.prod.svc.cluster.example:8080", program), Ok(()));
+        }
+        let on_loopback = Names { on_loopback: true, ..names };
+        let host = |host| HeaderMap::from_iter([(HOST, HeaderValue::from_static(host))]);
+        assert_eq!(lendable(&host("relay.example.com"), None, false, on_loopback, Lent::Key), Ok(()));
+        let other = lendable(&host("rebound.example"), None, false, on_loopback, Lent::Key);
+        assert_eq!(other, Err(NotLent::Name(Lent::Key)));
+    }
+
     #[test]
     fn nothing_is_lent_to_a_page_that_is_not_configured() {
-        let ask = |pairs: &[(&'static str, &'static str)], page_may, by_name| {
+        let ask = |pairs: &[(&'static str, &'static str)], page_may, behind_proxy| {
             let pair = |(name, value): &(&'static str, &'static str)| {
                 (HeaderName::from_static(name), HeaderValue::from_static(value))
             };
-            lendable(&pairs.iter().map(pair).collect(), None, page_may, by_name, Lent::Key)
+            let names = Names { behind_proxy, ..LOOPBACK };
+            lendable(&pairs.iter().map(pair).collect(), None, page_may, names, Lent::Key)
         };
         let page = [("host", "127.0.0.1:8080"), ("origin", "https://evil.example")];
         assert_eq!(ask(&page, false, false), Err(NotLent::Page(Lent::Key)));
@@ -119,7 +181,7 @@ mod tests {
         let two = [("host", "localhost"), ("host", "evil.example")];
         assert_eq!(ask(&two, false, false), Err(NotLent::Name(Lent::Key)));
         for (asked, expected) in [("evil.example", Err(NotLent::Name(Lent::Key))), ("localhost", Ok(()))] {
-            assert_eq!(lendable(&HeaderMap::new(), Some(asked), false, false, Lent::Key), expected);
+            assert_eq!(lendable(&HeaderMap::new(), Some(asked), false, LOOPBACK, Lent::Key), expected);
         }
     }
 }

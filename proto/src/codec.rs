@@ -7,6 +7,7 @@ use prost::Message as _;
 use verbatim_core::model::ExchangeId;
 use zstd::bulk::{Compressor, Decompressor};
 
+use crate::bounds::weigh;
 use crate::v1;
 
 /// Envelopes from this size on are packed: below it, packing costs more than it saves.
@@ -34,6 +35,8 @@ pub struct Decoded {
     pub gateway: String,
     /// What it says.
     pub message: v1::envelope::Message,
+    /// Bytes of memory that it takes, about, those that it shares included.
+    pub memory: usize,
 }
 
 /// Bytes that are not an envelope this code can read.
@@ -85,20 +88,22 @@ fn pack(plain: &[u8]) -> Option<Vec<u8>> {
     (packed.len() < plain.len() - plain.len() / 8).then_some(packed)
 }
 
-fn unpack(packed: &[u8]) -> Result<v1::Envelope, DecodeError> {
+fn unpack(packed: &[u8]) -> Result<(v1::Envelope, usize), DecodeError> {
     let garbage = |what: &str| DecodeError::Garbage(format!("what it has packed is {what}"));
     let size = Decompressor::upper_bound(packed).ok_or_else(|| garbage("no zstd frame"))?;
     if size > LARGEST {
         return Err(garbage("larger than any message"));
     }
     let plain = zstd::bulk::decompress(packed, size).map_err(|_| garbage("no whole zstd frame"))?;
+    let memory = weigh(&plain)?;
     let envelope =
         v1::Envelope::decode(Bytes::from(plain)).map_err(|error| DecodeError::Garbage(error.to_string()))?;
-    if envelope.packed.is_empty() { Ok(envelope) } else { Err(garbage("packed again")) }
+    if envelope.packed.is_empty() { Ok((envelope, memory)) } else { Err(garbage("packed again")) }
 }
 
 /// Decodes an envelope; byte fields share the memory of `bytes`, or of what was packed in it.
 pub fn decode(bytes: Bytes) -> Result<Decoded, DecodeError> {
+    let mut memory = weigh(&bytes)?;
     let mut envelope =
         v1::Envelope::decode(bytes).map_err(|error| DecodeError::Garbage(error.to_string()))?;
     if envelope.major != MAJOR {
@@ -108,14 +113,16 @@ pub fn decode(bytes: Bytes) -> Result<Decoded, DecodeError> {
         });
     }
     if !envelope.packed.is_empty() {
-        envelope.message = unpack(&envelope.packed)?.message;
+        let (unpacked, takes) = unpack(&envelope.packed)?;
+        envelope.message = unpacked.message;
+        memory = takes;
     }
     let exchange = ExchangeId::try_from(envelope.exchange.as_ref())
         .map_err(|error| DecodeError::Garbage(error.to_string()))?;
     let message = envelope
         .message
         .ok_or_else(|| DecodeError::Garbage("it is neither start, part nor end".to_owned()))?;
-    Ok(Decoded { exchange, gateway: envelope.gateway, message })
+    Ok(Decoded { exchange, gateway: envelope.gateway, message, memory })
 }
 
 #[cfg(test)]
@@ -132,7 +139,7 @@ mod tests {
     fn what_was_encoded_decodes() {
         let id = ExchangeId::mint();
         let decoded = decode(encode(id, "g1", end())).unwrap();
-        assert_eq!(decoded, Decoded { exchange: id, gateway: "g1".to_owned(), message: end() });
+        assert_eq!((decoded.exchange, decoded.gateway.as_str(), decoded.message), (id, "g1", end()));
     }
 
     #[test]

@@ -10,6 +10,8 @@ use crate::v1::Piece;
 
 /// The most body bytes that one message carries: half of what NATS takes by default, and no one raises that.
 pub const PART_BYTES: usize = 512 * 1024;
+/// So many chunks of a leg are recorded with their times, three a second for a day: whoever reads a record holds them all.
+pub const TIMED_CHUNKS: usize = 1 << 18;
 
 /// A rising list as first value and differences, which protobuf stores in a byte or two each.
 pub fn delta_encode(values: impl IntoIterator<Item = u64>) -> Vec<u64> {
@@ -78,13 +80,17 @@ pub type Hole = Range<u64>;
 pub struct Assembly {
     pieces: BTreeMap<u64, Bytes>,
     chunks: BTreeMap<u64, u64>,
+    present: u64,
 }
 
 impl Assembly {
     /// Takes a piece in; bytes that are there already are not replaced.
     pub fn add(&mut self, piece: Piece) {
-        for chunk in piece_chunks(&piece) {
-            self.chunks.entry(chunk.offset).or_insert(chunk.at_us);
+        // Each chunk that is named begins in the piece, at a byte of its own.
+        for chunk in piece_chunks(&piece).take(piece.data.len()) {
+            if self.chunks.len() < TIMED_CHUNKS {
+                self.chunks.entry(chunk.offset).or_insert(chunk.at_us);
+            }
         }
         self.add_bytes(piece.offset, piece.data);
     }
@@ -104,6 +110,7 @@ impl Assembly {
             }
             let next = self.pieces.range(offset..end).next().map_or(end, |(start, _)| *start);
             let fresh = usize::try_from(next - offset).unwrap_or(data.len());
+            self.present += fresh as u64;
             self.pieces.insert(offset, data.split_to(fresh));
             offset = next;
         }
@@ -120,8 +127,8 @@ impl Assembly {
     }
 
     /// How many bytes came.
-    pub fn present(&self) -> u64 {
-        self.pieces.values().map(|data| data.len() as u64).sum()
+    pub const fn present(&self) -> u64 {
+        self.present
     }
 
     /// What is missing of a body of `length` bytes.
@@ -168,6 +175,7 @@ impl Assembly {
             at = start + data.len() as u64;
         }
         self.pieces.retain(|start, _| *start < at);
+        self.present = at;
         self.chunks.retain(|offset, _| *offset < at);
         self.finish()
     }
@@ -244,6 +252,23 @@ mod tests {
             let coded = delta_encode(values.iter().copied());
             prop_assert_eq!(delta_decode(&coded).collect::<Vec<_>>(), values);
         }
+    }
+
+    #[test]
+    fn no_more_chunks_are_kept_than_there_are_bytes_or_than_are_recorded() {
+        let mut assembly = Assembly::default();
+        let chunk_offsets = delta_encode(0..1000);
+        assembly.add(Piece {
+            data: body(9),
+            chunk_times: chunk_offsets.clone(),
+            chunk_offsets,
+            ..Piece::default()
+        });
+        assert_eq!(assembly.chunks.len(), 9);
+        let every: Vec<_> =
+            (0..TIMED_CHUNKS as u64 + 9).map(|at| ChunkTime { offset: at, at_us: at }).collect();
+        assembly.add(piece(Leg::ClientRequest, 0, body(TIMED_CHUNKS + 9), &every));
+        assert_eq!(assembly.finish().1.chunks.len(), TIMED_CHUNKS);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use bytes::{Buf, Bytes};
 use verbatim_core::model::{ChunkTime, ExchangeId, Leg, Timestamp};
 use verbatim_proto::v1::envelope::Message;
 use verbatim_proto::v1::{Attempt, Caller, End, Head, Header, LegSummary, Part, Start};
-use verbatim_proto::{Decoded, decode, delta_encode, encode, piece};
+use verbatim_proto::{decode, delta_encode, encode, piece};
 
 const GATEWAY: &str = "g-0123456789abcdef";
 
@@ -141,12 +141,11 @@ fn what_version_1_0_wrote_is_read() {
     let mut read = Vec::new();
     while samples.has_remaining() {
         let length = samples.get_u32_le() as usize;
-        read.push(decode(samples.split_to(length)).unwrap());
+        let decoded = decode(samples.split_to(length)).unwrap();
+        read.push((decoded.exchange, decoded.gateway, decoded.message));
     }
-    let expected: Vec<_> = messages()
-        .into_iter()
-        .map(|message| Decoded { exchange: exchange(), gateway: GATEWAY.to_owned(), message })
-        .collect();
+    let expected: Vec<_> =
+        messages().into_iter().map(|message| (exchange(), GATEWAY.to_owned(), message)).collect();
     assert_eq!(read, expected);
 }
 

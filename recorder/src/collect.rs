@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use verbatim_core::model::{Exchange, ExchangeHeads, ExchangeId, Leg, LegBody};
 use verbatim_proto::v1::{self, End, Start, envelope::Message};
-use verbatim_proto::{Assembly, piece};
+use verbatim_proto::{Assembly, PART_BYTES, piece};
 
 /// What is known of one exchange so far.
 #[derive(Debug, Clone)]
@@ -17,6 +17,13 @@ pub(crate) struct Collected {
     pub(crate) heads: BTreeMap<Leg, v1::Head>,
     /// What a reader of the record should know.
     pub(crate) notes: Vec<String>,
+    /// The bytes of bodies that its end speaks of, and some.
+    most: u64,
+}
+
+/// Bytes of bodies that an end speaks of; whatever it says, there is a number for it.
+pub(crate) fn announced(end: &End) -> u64 {
+    end.legs.iter().fold(0, |bytes, leg| bytes.saturating_add(leg.length))
 }
 
 impl Collected {
@@ -30,6 +37,7 @@ impl Collected {
             legs: BTreeMap::new(),
             heads: BTreeMap::new(),
             notes: Vec::new(),
+            most: u64::MAX,
         }
     }
 
@@ -50,6 +58,9 @@ impl Collected {
                 }
                 self.add_pieces(std::mem::take(&mut end.pieces));
                 self.add_heads(std::mem::take(&mut end.heads));
+                if self.end.is_none() {
+                    self.most = announced(&end).saturating_add(PART_BYTES as u64);
+                }
                 self.end.get_or_insert(end);
             }
         }
@@ -95,7 +106,7 @@ impl Collected {
     }
 
     pub(crate) fn note(&mut self, note: String) {
-        if !self.notes.contains(&note) {
+        if self.notes.len() < ExchangeHeads::MOST_NOTES && !self.notes.contains(&note) {
             self.notes.push(note);
         }
     }
@@ -103,6 +114,11 @@ impl Collected {
     /// Bytes of bodies that are held in memory for it.
     pub(crate) fn bytes(&self) -> u64 {
         self.legs.values().map(Assembly::present).sum()
+    }
+
+    /// Whether it has more bytes of bodies than its end speaks of: it is damaged, and what else it names is not read.
+    pub(crate) fn has_enough(&self) -> bool {
+        self.bytes() > self.most
     }
 }
 

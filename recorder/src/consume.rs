@@ -15,7 +15,7 @@ use verbatim_proto::v1::{End, envelope::Message};
 use verbatim_proto::{decode, delta_decode};
 
 use crate::assemble::is_complete;
-use crate::collect::Collected;
+use crate::collect::{Collected, announced};
 use crate::dead_letters::set_aside;
 use crate::outage::Outage;
 use crate::sources::{Spliced, read, splice};
@@ -29,6 +29,10 @@ const REST: Duration = Duration::from_secs(1);
 const PROGRESS: Duration = Duration::from_secs(2);
 /// The longest wait between two tries while the archive is unavailable.
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
+
+/// An end that takes more memory is read again once there is room for it: as many of those that do as are taken at once
+/// would be too much to hold.
+const HELD_BYTES: usize = 64 * 1024;
 
 /// What one permit of [`Room`] stands for.
 const PERMIT_BYTES: u64 = 1024;
@@ -65,13 +69,31 @@ impl Room {
 /// An end that was taken from the log.
 struct Taken {
     delivery: Delivery,
-    end: End,
+    /// `None`: it is large, and read again from what was delivered.
+    end: Option<End>,
+    /// Bytes of bodies that it stands for, and of memory that it takes itself.
+    bytes: u64,
 }
 
 impl Taken {
-    /// Bytes of bodies that it stands for.
-    fn bytes(&self) -> u64 {
-        self.end.legs.iter().map(|leg| leg.length).sum()
+    fn of(delivery: Delivery, end: End, memory: usize) -> Self {
+        let bytes = announced(&end).saturating_add(memory as u64);
+        Self { delivery, end: (memory <= HELD_BYTES).then_some(end), bytes }
+    }
+
+    /// What it says, once there is room for it.
+    fn open(self) -> (End, Delivery) {
+        let end = self.end.or_else(|| match decode(self.delivery.message.payload.clone()).ok()?.message {
+            Message::End(end) => Some(end),
+            Message::Start(_) | Message::Part(_) => None,
+        });
+        (end.unwrap_or_default(), self.delivery)
+    }
+
+    /// It came so often that something may be wrong with it: it is read by itself, and its neighbours are archived.
+    /// It is no reason to set it aside: it comes as often while the archive is away.
+    const fn is_suspect(&self) -> bool {
+        self.delivery.redelivered >= TRIES
     }
 }
 
@@ -186,7 +208,7 @@ async fn sort_out(ports: &Ports, deliveries: Vec<Delivery>) -> PortResult<Vec<Ta
         let reason = match decode(delivery.message.payload.clone()) {
             Ok(decoded) => match decoded.message {
                 Message::End(end) if decoded.exchange == delivery.message.exchange => {
-                    taken.push(Taken { delivery, end });
+                    taken.push(Taken::of(delivery, end, decoded.memory));
                     continue;
                 }
                 Message::End(_) => "it names another exchange than its header".to_owned(),
@@ -207,13 +229,15 @@ async fn bury(ports: &Ports, delivery: Delivery, reason: String) -> PortResult<(
     ports.log.acknowledge(Consumer::Recorder, &[sequence]).await
 }
 
-/// Groups of ends whose bodies fit the memory for one batch; what is larger stands alone.
+/// Groups of ends whose bodies fit the memory for one batch; what is larger or suspect stands alone.
 fn batches(taken: Vec<Taken>, most: u64) -> Vec<Vec<Taken>> {
     let mut batches: Vec<Vec<Taken>> = Vec::new();
-    let mut bytes = 0;
+    let mut bytes: u64 = 0;
+    let mut is_closed = false;
     for one in taken {
-        let fits = bytes + one.bytes() <= most;
-        bytes = if fits { bytes + one.bytes() } else { one.bytes() };
+        let fits = !is_closed && !one.is_suspect() && bytes.saturating_add(one.bytes) <= most;
+        is_closed = one.is_suspect();
+        bytes = if fits { bytes.saturating_add(one.bytes) } else { one.bytes };
         match batches.last_mut().filter(|_| fits) {
             Some(batch) => batch.push(one),
             None => batches.push(vec![one]),
@@ -227,7 +251,7 @@ async fn archive(ports: &Ports, room: &Room, batch: Vec<Taken>) -> PortResult<()
     let sequences: Vec<Sequence> = batch.iter().map(|taken| taken.delivery.sequence).collect();
     let mut keep_alive = tokio::time::interval(PROGRESS);
     keep_alive.tick().await;
-    let bytes = batch.iter().map(Taken::bytes).sum();
+    let bytes = batch.iter().fold(0, |bytes: u64, taken| bytes.saturating_add(taken.bytes));
     let work = room.with(bytes, try_archive(ports, batch));
     tokio::pin!(work);
     let result = loop {
@@ -321,26 +345,39 @@ impl Counted {
     }
 }
 
-/// Reads everything that the ends refer to, in one go.
+/// Reads everything that the ends refer to: what they name themselves, then what each of their manifests does.
 async fn collect(ports: &Ports, batch: Vec<Taken>) -> PortResult<Vec<(Collected, Delivery)>> {
     let mut collected: Vec<(Collected, Delivery)> = Vec::with_capacity(batch.len());
     let mut wanted: Vec<(Sequence, usize)> = Vec::new();
     let mut manifests: Vec<(Sequence, usize)> = Vec::new();
     for taken in batch {
         let index = collected.len();
-        wanted.extend(delta_decode(&taken.end.sequences).map(|sequence| (sequence, index)));
-        manifests.extend(delta_decode(&taken.end.manifests).map(|sequence| (sequence, index)));
-        let mut one = Collected::new(taken.delivery.message.exchange, taken.delivery.message.gateway.clone());
-        one.add(Message::End(taken.end));
-        collected.push((one, taken.delivery));
+        let (end, delivery) = taken.open();
+        wanted.extend(places(&end.sequences).map(|sequence| (sequence, index)));
+        manifests.extend(places(&end.manifests).map(|sequence| (sequence, index)));
+        let mut one = Collected::new(delivery.message.exchange, delivery.message.gateway.clone());
+        one.add(Message::End(end));
+        collected.push((one, delivery));
     }
-    for (message, index) in read(ports, &mut collected, &manifests).await? {
-        if let Message::Part(part) = message {
-            wanted.extend(delta_decode(&part.sequences).map(|sequence| (sequence, index)));
-        }
-    }
-    for (message, index) in read(ports, &mut collected, &wanted).await? {
-        collected[index].0.add(message);
+    read(ports, &mut collected, &wanted, |one, message, _| one.add(message)).await?;
+    // One after the other: together, the places that they name may be as many as there are bytes in a batch.
+    for manifest in manifests {
+        wanted.clear();
+        read(ports, &mut collected, &[manifest], |_, message, index| {
+            if let Message::Part(part) = message {
+                wanted.extend(places(&part.sequences).map(|sequence| (sequence, index)));
+            }
+        })
+        .await?;
+        read(ports, &mut collected, &wanted, |one, message, _| one.add(message)).await?;
     }
     Ok(collected)
+}
+
+/// The places that a list names, each once; none is at 0.
+fn places(list: &[u64]) -> impl Iterator<Item = Sequence> + use<> {
+    let mut places: Vec<Sequence> = delta_decode(list).filter(|place| *place > 0).collect();
+    places.sort_unstable();
+    places.dedup();
+    places.into_iter()
 }

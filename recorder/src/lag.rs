@@ -15,6 +15,8 @@ pub(crate) struct Lag {
     moments: VecDeque<(Sequence, Timestamp)>,
     /// All that the log had taken by then is archived.
     archived_until: Option<Timestamp>,
+    /// Microseconds between two moments, at least: more the longer it lasts.
+    apart_us: i64,
 }
 
 /// What one look tells.
@@ -38,15 +40,18 @@ impl Lag {
             self.moments.pop_front();
         }
         if floors.last <= floors.recorder {
-            self.archived_until = Some(now);
+            (self.archived_until, self.apart_us) = (Some(now), 0);
             return Waiting::Nothing;
         }
         match self.moments.back_mut() {
             // Nothing was written since: what comes next comes after this moment, too.
             Some((last, moment)) if *last == floors.last => *moment = now,
+            Some((_, moment)) if now.as_unix_us() - moment.as_unix_us() < self.apart_us => {}
             _ => self.moments.push_back((floors.last, now)),
         }
         if self.moments.len() > MOMENTS {
+            let since = self.moments.front().map_or(now, |(_, moment)| *moment);
+            self.apart_us = (now.as_unix_us() - since.as_unix_us()) / (MOMENTS as i64 / 2);
             let mut is_kept = false;
             self.moments.retain(|_| {
                 is_kept = !is_kept;

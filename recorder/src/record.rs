@@ -166,7 +166,11 @@ impl Facts<'_> {
             answered_preview: String::new(),
             request_bytes: self.wire_bytes(Leg::ClientRequest),
             response_bytes: self.wire_bytes(Leg::ClientResponse),
-            lost_bytes: self.assembled.bodies.iter().map(|body| body.info.lost).sum(),
+            lost_bytes: self
+                .assembled
+                .bodies
+                .iter()
+                .fold(0, |lost, body| lost.saturating_add(body.info.lost)),
         }
     }
 
@@ -310,6 +314,37 @@ mod tests {
         let running = so_far(collected(""), Outcome::Running, read).exchange.usage;
         assert_eq!((running.input_tokens, running.output_tokens), (Some(99), None));
         assert_eq!(running.provenance, Some(Provenance::Provider));
+    }
+
+    #[test]
+    fn no_name_that_a_caller_or_provider_sent_steers_a_terminal() {
+        const BAD: &str = "a\u{1b}]0;x\u{7}\u{202e}b\nc";
+        let read: Read = |view| {
+            let call = Part::ToolCall(ToolCall { name: BAD.to_owned(), ..ToolCall::default() });
+            let choice =
+                Choice { parts: vec![call], finish_reason: Some(BAD.to_owned()), ..Choice::default() };
+            Reading {
+                model_asked: Some(BAD.to_owned()),
+                model_served: Some(BAD.to_owned()),
+                provider_request_id: Some(BAD.to_owned()),
+                answer: Answer { choices: vec![choice], ..Answer::default() },
+                ..Reading::new(view.dialect)
+            }
+        };
+        let mut one = collected("");
+        one.add(Message::End(end("")));
+        let exchange = ended(one, read).exchange;
+        let names = [
+            exchange.model_asked,
+            exchange.model_served,
+            exchange.provider_request_id,
+            exchange.finish_reason,
+            exchange.tools_called.into_iter().next(),
+        ];
+        for name in names {
+            let name = name.unwrap();
+            assert!(name.contains('a') && !name.contains(['\u{1b}', '\u{7}', '\u{202e}', '\n']), "{name:?}");
+        }
     }
 
     #[test]

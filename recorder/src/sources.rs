@@ -8,33 +8,50 @@ use verbatim_proto::v1::envelope::Message;
 use crate::Ports;
 use crate::collect::Collected;
 
-/// The messages at these places that can be read; each with the place of the exchange that it was asked for. One of
-/// another exchange is none.
+/// Messages asked for at once: the least, at first, and the most.
+const PAGE: std::ops::RangeInclusive<usize> = 16..=1024;
+const FIRST_PAGE: usize = 128;
+/// About so many bytes of messages are asked for at once.
+const PAGE_BYTES: usize = 8 * 1024 * 1024;
+
+/// Hands over the messages at these places that can be read, page by page, so that only what is kept of one adds up;
+/// each with the place of the exchange that it was asked for. One of another exchange is none. Of an exchange that has
+/// enough, no more is asked for.
 pub(crate) async fn read(
     ports: &Ports,
     collected: &mut [(Collected, Delivery)],
     wanted: &[(Sequence, usize)],
-) -> PortResult<Vec<(Message, usize)>> {
-    if wanted.is_empty() {
-        return Ok(Vec::new());
-    }
-    let sequences: Vec<Sequence> = wanted.iter().map(|(sequence, _)| *sequence).collect();
-    let found = ports.log.read(&sequences).await?;
-    let mut messages = Vec::with_capacity(found.len());
-    for (message, (sequence, index)) in found.into_iter().zip(wanted) {
-        let one = &mut collected[*index].0;
-        match message.map(|message| decode(message.payload)) {
-            Some(Ok(decoded)) if decoded.exchange != one.id => {
-                let other = decoded.exchange;
-                tracing::warn!(exchange = %one.id, sequence, %other, "an end names a message of another exchange");
-                one.note(format!("message {sequence}, which its end names, is of another exchange"));
-            }
-            Some(Ok(decoded)) => messages.push((decoded.message, *index)),
-            Some(Err(error)) => tracing::error!(sequence, %error, "a message of an exchange can't be read"),
-            None => {}
+    mut take: impl FnMut(&mut Collected, Message, usize),
+) -> PortResult<()> {
+    let (mut rest, mut page) = (wanted, FIRST_PAGE);
+    while !rest.is_empty() {
+        let (asked, later) = rest.split_at(page.min(rest.len()));
+        rest = later;
+        let asked: Vec<(Sequence, usize)> =
+            asked.iter().copied().filter(|(_, index)| !collected[*index].0.has_enough()).collect();
+        if asked.is_empty() {
+            continue;
         }
+        let sequences: Vec<Sequence> = asked.iter().map(|(sequence, _)| *sequence).collect();
+        let mut largest = 1;
+        for (message, (sequence, index)) in ports.log.read(&sequences).await?.into_iter().zip(asked) {
+            let one = &mut collected[index].0;
+            let Some(message) = message else { continue };
+            largest = largest.max(message.payload.len());
+            match decode(message.payload) {
+                Ok(decoded) if decoded.exchange != one.id => {
+                    let other = decoded.exchange;
+                    tracing::warn!(exchange = %one.id, sequence, %other, "an end names a message of another exchange");
+                    one.note(format!("message {sequence}, which its end names, is of another exchange"));
+                }
+                Ok(_) if one.has_enough() => {}
+                Ok(decoded) => take(one, decoded.message, index),
+                Err(error) => tracing::error!(sequence, %error, "a message of an exchange can't be read"),
+            }
+        }
+        page = (PAGE_BYTES / largest).clamp(*PAGE.start(), *PAGE.end());
     }
-    Ok(messages)
+    Ok(())
 }
 
 /// What the archive holds of an exchange whose pieces are not all in the log.

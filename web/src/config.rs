@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use url::Url;
 use verbatim_listen::{Limits, Network};
@@ -23,6 +24,11 @@ pub struct WebConfig {
     pub trusted_proxies: Vec<Network>,
     /// How many connections people's browsers may have, and how long one may be open without a request.
     pub connections: Limits,
+    /// How long a request may take until its answer begins, its body's way here included: whoever sends none would
+    /// otherwise keep a connection from others for as long as they like.
+    pub answer_within: Duration,
+    /// A browser that takes nothing of an answer for so long is given up.
+    pub unread_for: Duration,
     /// The base URL that clients are pointed at: the gateway's, without a path.
     pub gateway_url: String,
 }
@@ -54,6 +60,8 @@ impl WebConfig {
             session_secret,
             trusted_proxies: Vec::new(),
             connections: Limits { connections: 128, ..Limits::default() },
+            answer_within: Duration::from_secs(30),
+            unread_for: Duration::from_secs(120),
             gateway_url: "http://127.0.0.1:8080".to_owned(),
         }
     }
@@ -82,6 +90,8 @@ impl fmt::Debug for WebConfig {
             .field("public_url", &self.public_url.as_ref().map(Url::as_str))
             .field("trusted_proxies", &self.trusted_proxies)
             .field("connections", &self.connections)
+            .field("answer_within", &self.answer_within)
+            .field("unread_for", &self.unread_for)
             .field("gateway_url", &self.gateway_url)
             .finish_non_exhaustive()
     }

@@ -1,5 +1,7 @@
 //! What the API answers when it can't do what was asked.
 
+use std::time::Duration;
+
 use axum::Json;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
@@ -28,6 +30,26 @@ pub(crate) enum ApiError {
     Port(#[from] PortError),
     #[error("{0}")]
     Internal(String),
+}
+
+/// The answer to a request that took so long that nobody waits for it any more: its body did not come, or the answer to
+/// it. Nothing more is read from the connection.
+pub(crate) fn too_late(has_body: bool, after: Duration) -> Response {
+    let seconds = after.as_secs_f64();
+    let (status, code, message) = match has_body {
+        true => {
+            let message = format!("the request's body did not come within {seconds} s: send it whole");
+            (StatusCode::REQUEST_TIMEOUT, "bad_request", message)
+        }
+        false => {
+            let message =
+                format!("there was no answer within {seconds} s: ask for less, such as a shorter time range");
+            (StatusCode::SERVICE_UNAVAILABLE, "unavailable", message)
+        }
+    };
+    let error = ErrorDetail { code, message, spot: None };
+    let close = (header::CONNECTION, HeaderValue::from_static("close"));
+    (status, [close], Json(ErrorBody { error })).into_response()
 }
 
 /// The body of every error.

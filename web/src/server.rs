@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::ConnectInfo;
@@ -18,12 +19,14 @@ use hyper_util::rt::TokioIo;
 use hyper_util::server::conn::auto::Builder;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
-use verbatim_listen::{Arrived, Busy, Door, Limits, Line, attend};
+use verbatim_listen::{Arrived, Busy, Door, Limits, Line, Watched, attend};
 
 use crate::config::{ConfigError, WebConfig};
+use crate::error::too_late;
 use crate::live::Hub;
 use crate::ports::Ports;
 use crate::router::router;
@@ -78,15 +81,28 @@ impl Web {
             let (live, archive) = (Arc::clone(live), Arc::clone(&ports.archive));
             tasks.spawn(Arc::clone(&hub).run(live, archive, stop.clone()));
         }
-        let limits = config.connections;
+        let deadlines = Deadlines {
+            connection: config.connections,
+            answer: config.answer_within,
+            unread: config.unread_for,
+        };
+        let door = Door::new(listener, config.connections.connections);
         let router = router(config, ports, hub, stop.clone());
-        serve(Door::new(listener, limits.connections), router, limits, &stop).await;
+        serve(door, router, deadlines, &stop).await;
         while tasks.join_next().await.is_some() {}
     }
 }
 
+/// How long a browser may take.
+#[derive(Clone, Copy)]
+struct Deadlines {
+    connection: Limits,
+    answer: Duration,
+    unread: Duration,
+}
+
 /// Serves connections until `stop` is cancelled and the requests that are under way are answered.
-async fn serve(mut door: Door, router: Router, limits: Limits, stop: &CancellationToken) {
+async fn serve(mut door: Door, router: Router, deadlines: Deadlines, stop: &CancellationToken) {
     let connections = TaskTracker::new();
     loop {
         let Arrived { stream, address, slot } = tokio::select! {
@@ -94,25 +110,39 @@ async fn serve(mut door: Door, router: Router, limits: Limits, stop: &Cancellati
             () = stop.cancelled() => break,
         };
         // A live page's small events would wait for the acknowledgement of the ones before.
-        let io = stream.set_nodelay(true).map(|()| TokioIo::new(stream));
+        let io = stream.set_nodelay(true).map(|()| Watched::new(stream));
         let (router, stop) = (router.clone(), stop.clone());
         let executor = TrackedExecutor(connections.clone());
         connections.spawn(async move {
             let _slot = slot;
-            let Ok(io) = io else { return };
+            let Ok((io, stalled)) = io else { return };
             let line = Line::default();
             let service = service_fn(|mut request: Request<Incoming>| {
                 let busy = line.begin();
                 request.extensions_mut().insert(ConnectInfo(address));
-                let answered = router.clone().oneshot(request);
-                async move { Ok::<_, Infallible>(answered.await?.map(|body| UntilEnd { body, _busy: busy })) }
+                let has_body = !request.body().is_end_stream();
+                let answered = timeout(deadlines.answer, router.clone().oneshot(request));
+                async move {
+                    let answer = match answered.await {
+                        Ok(answer) => answer?,
+                        Err(_) => too_late(has_body, deadlines.answer),
+                    };
+                    Ok::<_, Infallible>(answer.map(|body| UntilEnd { body, _busy: busy }))
+                }
             });
             let builder = Builder::new(executor);
-            let connection = builder.serve_connection(io, service);
+            let connection = builder.serve_connection(TokioIo::new(io), service);
             // Requests that are under way are waited for: nothing ends them at once but the process's end.
             let never = CancellationToken::new();
-            if let Some(Err(error)) = attend(connection, &line, &limits, &stop, &never).await {
-                tracing::debug!(%error, "a browser's connection ended early");
+            tokio::select! {
+                ended = attend(connection, &line, &deadlines.connection, &stop, &never) => {
+                    if let Some(Err(error)) = ended {
+                        tracing::debug!(%error, "a browser's connection ended early");
+                    }
+                }
+                () = stalled.lasts(deadlines.unread) => {
+                    tracing::debug!("a browser took nothing of its answer for too long");
+                }
             }
         });
     }

@@ -8,17 +8,25 @@ use verbatim_core::ports::{PortError, PortResult};
 
 use crate::bucket::Bucket;
 use crate::encoding::{Heads, Manifest, StoredBody, encode_heads};
-use crate::squeeze::Squeezer;
+use crate::squeeze::{LARGEST_HEADS, Squeezer};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// Nobody has records older than this: an id that says so is wrong.
 const OLDEST: Duration = Duration::from_secs(3_653 * 24 * 60 * 60);
+
+/// Bytes of heads, notes and times that are kept of an exchange: what is left of [`LARGEST_HEADS`] tells where its bodies
+/// are.
+const MOST_HEADS: usize = LARGEST_HEADS - (8 << 20);
 
 /// What a reader of an exchange is told whose bodies retention deleted.
 pub const BODIES_DELETED: &str = "bodies deleted by retention";
 
 /// Why a record can never be stored, if so.
 pub fn unfit(record: &ExchangeRecord) -> Option<String> {
+    let takes = heads_bytes(record);
+    if takes > MOST_HEADS {
+        return Some(format!("its heads, notes and times take {takes} bytes: at most {MOST_HEADS} are kept"));
+    }
     record.bodies.iter().find_map(|body| {
         let LegInfo { leg, stored, stored_hash, .. } = body.info;
         let found = body.bytes.len() as u64;
@@ -30,6 +38,25 @@ pub fn unfit(record: &ExchangeRecord) -> Option<String> {
             .is_some_and(|stored| hash != stored)
             .then(|| format!("the {leg} body's bytes do not match the hash that came with them"))
     })
+}
+
+/// Bytes that heads, notes and times take at most when they are encoded, about.
+fn heads_bytes(record: &ExchangeRecord) -> usize {
+    // Lengths and kinds of texts; two numbers that may be of ten bytes each.
+    const TEXT: usize = 4;
+    const CHUNK: usize = 20;
+    let heads = &record.heads;
+    let messages = [Some(&heads.request), heads.response.as_ref()].into_iter().flatten();
+    let headers = messages.flat_map(|head| head.headers.0.iter().chain(&head.trailers.0));
+    let headers = headers.map(|(name, value)| name.len() + value.len() + 2 * TEXT);
+    let attempts = heads.attempts.iter().map(|attempt| {
+        let error = attempt.error.as_ref().map_or(0, String::len);
+        attempt.provider.len() + attempt.url.len() + error + 3 * TEXT + CHUNK
+    });
+    let notes = heads.notes.iter().map(|note| note.len() + TEXT);
+    let facts = heads.facts.iter().map(|(name, fact)| name.len() + fact.len() + 2 * TEXT);
+    let chunks = record.bodies.iter().map(|body| body.timeline.chunks.len() * CHUNK);
+    headers.chain(attempts).chain(notes).chain(facts).chain(chunks).sum()
 }
 
 /// Whose blocks an exchange may share.

@@ -22,8 +22,10 @@ const BLOCK_LEVEL: i32 = 1;
 const HEADS_LEVEL: i32 = -1;
 /// Past this size a block has its own repetitions, and the dictionary only costs.
 const DICTIONARY_BELOW: usize = 16 * 1024;
-/// No block and no heads are larger; damaged bytes must not reserve more.
-const LARGEST: usize = 256 << 20;
+/// No block is larger: it is begun below 32 KiB, and ends with a piece. Damaged bytes must not reserve more.
+const LARGEST_BLOCK: usize = 16 << 20;
+/// No heads are larger: those of two bodies of 4 GiB in the smallest pieces, and of as many chunks as are recorded.
+pub const LARGEST_HEADS: usize = 32 << 20;
 
 /// Words that such texts are full of, most frequent last. Files depend on every byte of it for ever: a better one is
 /// a second dictionary.
@@ -98,19 +100,32 @@ impl Squeezer {
         pack(&mut self.heads, ZSTD_DICTIONARY_1, bytes)
     }
 
-    /// What was packed.
+    /// A block that was packed.
     ///
     /// # Errors
-    /// Where these are not bytes that were packed.
-    pub fn unpack(&mut self, packed: &[u8]) -> Result<Vec<u8>, Malformed> {
+    /// Where these are not bytes that were packed, or more than any block has.
+    pub fn unpack_block(&mut self, packed: &[u8]) -> Result<Vec<u8>, Malformed> {
+        self.unpack(packed, LARGEST_BLOCK)
+    }
+
+    /// Encoded heads that were packed.
+    ///
+    /// # Errors
+    /// As for blocks.
+    pub fn unpack_heads(&mut self, packed: &[u8]) -> Result<Vec<u8>, Malformed> {
+        self.unpack(packed, LARGEST_HEADS)
+    }
+
+    fn unpack(&mut self, packed: &[u8], most: usize) -> Result<Vec<u8>, Malformed> {
         let (&way, frame) = packed.split_last().ok_or(Malformed("packed bytes"))?;
         let decompressor = match way {
+            PLAIN if frame.len() > most => return Err(Malformed("fewer packed bytes")),
             PLAIN => return Ok(frame.to_vec()),
             ZSTD => &mut self.unpack,
             ZSTD_DICTIONARY_1 => &mut self.unpack_1,
             _ => return Err(Malformed("a known way of packing")),
         };
-        let size = Decompressor::upper_bound(frame).filter(|&size| size <= LARGEST);
+        let size = Decompressor::upper_bound(frame).filter(|&size| size <= most);
         let size = size.ok_or(Malformed("a zstd frame that tells its size"))?;
         decompressor.decompress(frame, size).map_err(|_| Malformed("a whole zstd frame"))
     }
@@ -142,7 +157,7 @@ mod tests {
     }
 
     fn unpacked(bytes: &[u8]) -> Result<Vec<u8>, Malformed> {
-        Squeezers::default().with(|squeezer| Ok(squeezer.unpack(bytes))).unwrap()
+        Squeezers::default().with(|squeezer| Ok(squeezer.unpack_block(bytes))).unwrap()
     }
 
     #[test]
@@ -154,6 +169,20 @@ mod tests {
             assert!(small.len() <= size / 2 + 2, "{size} became {}", small.len());
             assert_eq!(unpacked(&small), Ok(text));
         }
+    }
+
+    #[test]
+    fn heads_and_blocks_that_are_larger_than_any_are_refused_before_they_are_unpacked() {
+        let vast =
+            Squeezers::default().with(|squeezer| squeezer.pack_block(&vec![0; LARGEST_HEADS + 1])).unwrap();
+        assert!(vast.len() < 8 << 10, "{} bytes", vast.len());
+        let refused = Err(Malformed("a zstd frame that tells its size"));
+        assert_eq!(unpacked(&vast), refused);
+        assert_eq!(Squeezers::default().with(|squeezer| Ok(squeezer.unpack_heads(&vast))).unwrap(), refused);
+        let most =
+            Squeezers::default().with(|squeezer| squeezer.pack_heads(&vec![0; LARGEST_HEADS])).unwrap();
+        let heads = Squeezers::default().with(|squeezer| Ok(squeezer.unpack_heads(&most))).unwrap();
+        assert_eq!(heads.map(|heads| heads.len()), Ok(LARGEST_HEADS));
     }
 
     #[test]

@@ -232,7 +232,7 @@ mod tests {
                 for (address, start) in block.pieces {
                     self.pieces.entry(address).or_insert(Place { block: number, start });
                 }
-                let bytes = squeezers.with(|squeezer| Ok(squeezer.unpack(&block.data).unwrap()));
+                let bytes = squeezers.with(|squeezer| Ok(squeezer.unpack_block(&block.data).unwrap()));
                 self.blocks.push(bytes.unwrap());
             }
         }

@@ -61,6 +61,12 @@ impl PostgresConfig {
             let expected = "expected something like postgres://user:password@host:5432/database";
             PortError::Permanent(format!("the URL of PostgreSQL can't be read ({why}): {expected}"))
         })?;
+        // Connections are opened with TLS or without, and none is tried both ways: who writes this gets none.
+        if self.url.contains("sslmode=prefer") && !self.tls.is_wanted(parsed.get_ssl_mode()) {
+            let why = "the URL of PostgreSQL says sslmode=prefer, which would do without TLS here: write \
+                       sslmode=require, or sslmode=disable";
+            return Err(PortError::Permanent(why.to_owned()));
+        }
         if parsed.get_hosts().is_empty() {
             let why =
                 "the URL of PostgreSQL names no host: expected something like postgres://user@host/database";
@@ -144,6 +150,20 @@ impl TlsConfig {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn tls_that_is_only_preferred_is_refused_instead_of_left_out() {
+        let with = |url: &str, tls| PostgresConfig { tls, ..PostgresConfig::new(url) }.validate();
+        let prefer = "postgres://ann@db/records?sslmode=prefer";
+        let error = with(prefer, TlsConfig::default()).unwrap_err().to_string();
+        assert!(error.contains("sslmode=require"), "{error}");
+        for url in ["postgres://ann@db/records?sslmode=require", "postgres://ann@db/records?sslmode=disable"]
+        {
+            assert!(with(url, TlsConfig::default()).is_ok(), "{url}");
+        }
+        let ca = TlsConfig { ca_file: Some("ca.pem".into()), ..TlsConfig::default() };
+        assert!(with(prefer, ca).is_ok(), "the authority asks for TLS");
+    }
 
     #[test]
     fn nothing_that_is_shown_has_user_or_password() {

@@ -115,10 +115,15 @@ pub(crate) fn kind(error: &Error) -> Kind {
     if *code == SqlState::READ_ONLY_SQL_TRANSACTION {
         return Kind::Transient;
     }
-    match code.code() {
+    of_state(code.code())
+}
+
+/// By its SQLSTATE: five characters, of which the first two are the class. What is none is no reason to fail.
+fn of_state(code: &str) -> Kind {
+    match code {
         "57P01" | "57P02" | "57P03" | "57P05" | "25P03" => Kind::Gone,
         "XX001" | "XX002" => Kind::Permanent,
-        code => match &code[..2.min(code.len())] {
+        code => match code.get(..2).unwrap_or_default() {
             "40" => Kind::Again,
             "21" | "22" | "23" | "54" | "P0" => Kind::Row,
             "08" | "53" | "55" | "57" | "58" | "XX" => Kind::Transient,
@@ -142,4 +147,25 @@ fn is_io(error: &Error) -> bool {
 fn of_client(error: &Error) -> Kind {
     let text = error.to_string();
     if text.contains("serializing") || text.contains("encoding") { Kind::Row } else { Kind::Transient }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn states_are_sorted_by_their_class_and_what_is_no_state_harms_nothing() {
+        for (code, kind) in [
+            ("40001", Kind::Again),
+            ("57P01", Kind::Gone),
+            ("22021", Kind::Row),
+            ("53300", Kind::Transient),
+            ("42601", Kind::Permanent),
+            ("", Kind::Permanent),
+            ("4", Kind::Permanent),
+            ("€0001", Kind::Permanent),
+        ] {
+            assert_eq!(of_state(code), kind, "{code:?}");
+        }
+    }
 }

@@ -130,7 +130,7 @@ fn decode(
     squeezers: &Squeezers,
 ) -> PortResult<Decoded> {
     let damaged = |error| PortError::permanent(format_args!("the heads of exchange {id} are damaged"), error);
-    let unpacked = squeezers.with(|squeezer| squeezer.unpack(&found.heads).map_err(damaged))?;
+    let unpacked = squeezers.with(|squeezer| squeezer.unpack_heads(&found.heads).map_err(damaged))?;
     let mut heads = decode_heads(&unpacked).map_err(damaged)?;
     if !heads.bodies.is_empty() && heads.bucket < tombstone.bodies_below {
         heads.heads.notes.push(BODIES_DELETED.to_owned());

@@ -144,7 +144,7 @@ impl Engine {
         let Some((exchange, packed)) = records::find(connection, id)? else { return Ok(None) };
         let damaged =
             |error| PortError::permanent(format_args!("the heads of exchange {id} are damaged"), error);
-        let unpacked = self.squeezers.with(|squeezer| squeezer.unpack(&packed).map_err(damaged))?;
+        let unpacked = self.squeezers.with(|squeezer| squeezer.unpack_heads(&packed).map_err(damaged))?;
         let mut found = decode_heads(&unpacked).map_err(damaged)?;
         if !found.bodies.is_empty() && self.buckets.is_deleted(found.bucket) {
             found.heads.notes.push(BODIES_DELETED.to_owned());

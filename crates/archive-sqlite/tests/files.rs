@@ -328,3 +328,20 @@ async fn weeks_have_a_file_each_and_few_are_open_at_a_time() {
     assert!(logs.count() <= 6);
     archive.close().await;
 }
+
+#[tokio::test]
+async fn heads_that_nobody_could_read_again_are_refused_and_harm_no_other() {
+    let directory = tempfile::tempdir().unwrap();
+    let archive = open(directory.path()).unwrap();
+    let vast = vec![("x-vast".to_owned(), vec![b'x'; 25 << 20].into())];
+    let vast = ExchangeBuilder::minted().with_heads(|heads| heads.request.headers.0 = vast).build();
+    let good = ExchangeBuilder::minted().request("good").build();
+    let id = good.exchange.id;
+    let outcomes = commit(&archive, &[vast, good]).await;
+    assert!(
+        matches!(&outcomes[..], [Committed::Refused(why), Committed::Stored] if why.contains("at most")),
+        "{outcomes:?}"
+    );
+    assert!(archive.get(id).await.unwrap().is_some());
+    archive.close().await;
+}

@@ -9,6 +9,7 @@ mod door;
 mod line;
 mod network;
 mod proxies;
+mod unread;
 
 use std::time::Duration;
 
@@ -17,6 +18,7 @@ pub use door::{Arrived, Door, Slot};
 pub use line::{Busy, Line};
 pub use network::{Network, NetworkError};
 pub use proxies::caller_address;
+pub use unread::{Stalled, Watched};
 
 /// What a port gives its callers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

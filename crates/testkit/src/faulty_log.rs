@@ -67,6 +67,7 @@ pub struct FaultyLog {
     written: AtomicU64,
     failed: AtomicU64,
     failed_reads: AtomicU64,
+    places_read: AtomicU64,
     dead_letters_to_fail: AtomicU64,
 }
 
@@ -82,6 +83,7 @@ impl FaultyLog {
             written: AtomicU64::new(0),
             failed: AtomicU64::new(0),
             failed_reads: AtomicU64::new(0),
+            places_read: AtomicU64::new(0),
             dead_letters_to_fail: AtomicU64::new(0),
         }
     }
@@ -139,6 +141,11 @@ impl FaultyLog {
     /// Calls of `read` that failed because the log was cut off.
     pub fn failed_reads(&self) -> u64 {
         self.failed_reads.load(Ordering::SeqCst)
+    }
+
+    /// Places that `read` was asked for.
+    pub fn places_read(&self) -> u64 {
+        self.places_read.load(Ordering::SeqCst)
     }
 
     fn change(&self, plan: Plan) {
@@ -262,6 +269,7 @@ impl CaptureLog for FaultyLog {
     }
 
     async fn read(&self, sequences: &[Sequence]) -> PortResult<Vec<Option<Message>>> {
+        self.places_read.fetch_add(sequences.len() as u64, Ordering::SeqCst);
         let read = self.reach(self.inner.read(sequences)).await;
         self.failed_reads.fetch_add(u64::from(read.is_err()), Ordering::SeqCst);
         read

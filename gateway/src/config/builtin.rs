@@ -67,6 +67,7 @@ impl Builtin {
         let mut provider = Provider::new(self.name, self.dialect, base_url);
         // Its API has no version prefix at all (docs.perplexity.ai: POST /chat/completions).
         provider.replaces_v1 |= self.name == "perplexity";
+        provider.is_builtin = true;
         provider
     }
 }

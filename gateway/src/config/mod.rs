@@ -112,6 +112,8 @@ pub struct GatewayConfig {
     pub hashing_secret: Secret<[u8; 32]>,
     /// Proxies in front of the gateway whose `x-forwarded-for` is believed.
     pub trusted_proxies: Vec<Network>,
+    /// The name or address that it is reached by from outside: browsers that call by it are no strangers' pages.
+    pub public_host: Option<String>,
 }
 
 impl GatewayConfig {
@@ -135,6 +137,7 @@ impl GatewayConfig {
             redaction: Redaction::default(),
             hashing_secret: Secret::new(hashing_secret),
             trusted_proxies: Vec::new(),
+            public_host: None,
         }
     }
 

@@ -24,6 +24,8 @@ pub struct Provider {
     pub api_key_header: Option<HeaderName>,
     /// Headers that are set on every call to it.
     pub headers: Vec<(HeaderName, Secret<HeaderValue>)>,
+    /// Whether it is as it is built in, and nobody said that it is wanted.
+    pub is_builtin: bool,
 }
 
 impl Provider {
@@ -37,6 +39,7 @@ impl Provider {
             api_key: None,
             api_key_header: None,
             headers: Vec::new(),
+            is_builtin: false,
         }
     }
 

@@ -3,14 +3,11 @@
 use bytes::Bytes;
 use verbatim_core::model::{Leg, RecordMode};
 use verbatim_core::ports::Sequence;
-use verbatim_proto::delta_encode;
 use verbatim_proto::v1::{Attempt, End, Head, Part, Piece};
+use verbatim_proto::{MANIFESTS, SEQUENCES, delta_encode};
 
 use super::leg_buffer::LegBuffer;
 use crate::capture::{EndFacts, Exchange, HeadFacts};
-
-/// A message names at most so many others: below 256 KiB however far apart they stand.
-pub(crate) const SEQUENCES: usize = 32 * 1024;
 
 /// Splits a list of sequences into what the end itself names, and manifest parts for the rest.
 pub(crate) fn sequence_lists(mut sequences: Vec<Sequence>) -> (Vec<u64>, Vec<Part>) {
@@ -19,6 +16,8 @@ pub(crate) fn sequence_lists(mut sequences: Vec<Sequence>) -> (Vec<u64>, Vec<Par
     let here = sequences.len().min(SEQUENCES);
     let manifests = sequences[here..]
         .chunks(SEQUENCES)
+        // An end that names more would be refused, and with it all that it does name.
+        .take(MANIFESTS)
         .map(|chunk| Part { sequences: delta_encode(chunk.iter().copied()), ..Default::default() })
         .collect();
     (delta_encode(sequences[..here].iter().copied()), manifests)

@@ -9,8 +9,9 @@ use crate::config::{ConfigError, Redaction};
 /// What JSON can spell one byte of a key with: `\u005f`.
 const SPELLING: usize = 6;
 /// Keys with a credential as their value: of OAuth, of realtime sessions, of MCP servers, and of the data sources and
-/// other providers that a call names. No `token`, which is what a model's output is made of.
-const SECRETS: [&str; 13] = [
+/// other providers that a call names. No `token`, which is what a model's output is made of. A schema that describes such
+/// a key has no string as its value, and JSON inside a string has backslashes before its quotes: both stay.
+const SECRETS: [&str; 18] = [
     "access_token",
     "api-key",
     "apiKey",
@@ -18,11 +19,16 @@ const SECRETS: [&str; 13] = [
     "apikey",
     "authorization",
     "authorization_token",
+    "client_assertion",
     "client_secret",
     "connection_string",
     "encoded_api_key",
     "id_token",
+    "password",
+    "private_key",
     "refresh_token",
+    "secret_access_key",
+    "session_token",
     "subscription_key",
 ];
 

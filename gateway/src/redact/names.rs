@@ -9,11 +9,12 @@ use percent_encoding::percent_decode_str;
 
 /// What stands before `key` where that is a credential, unlike `idempotency-key`, `prompt_cache_key` or
 /// `sec-websocket-key`.
-const KEYS: [&str; 17] = [
+const KEYS: [&str; 19] = [
     "access",
     "account",
     "admin",
     "api",
+    "app",
     "auth",
     "customer",
     "encryption",
@@ -25,8 +26,26 @@ const KEYS: [&str; 17] = [
     "rapidapi",
     "secret",
     "subscription",
+    "user",
     "virtual",
     "x",
+];
+/// What stands before `key` in a header that holds none: any other such header is recorded as if it did.
+const PLAIN_KEYS: [&str; 14] = [
+    "cache",
+    "correlation",
+    "dedupe",
+    "deduplication",
+    "grouping",
+    "idempotency",
+    "object",
+    "partition",
+    "public",
+    "routing",
+    "shard",
+    "sort",
+    "surrogate",
+    "websocket",
 ];
 /// What stands before `token` where that is a place in a list, or a word of a model's (`time-to-first-token`).
 const PLAIN_TOKENS: [&str; 19] = [
@@ -51,22 +70,34 @@ const PLAIN_TOKENS: [&str; 19] = [
     "sync",
 ];
 /// What is written in lower case, wherever it was `accessToken`.
-const JOINED_KEYS: [&str; 5] = ["apikey", "accesskey", "authkey", "secretkey", "subscriptionkey"];
-const JOINED_TOKENS: [&str; 6] =
-    ["accesstoken", "authtoken", "idtoken", "refreshtoken", "securitytoken", "sessiontoken"];
+const JOINED_KEYS: [&str; 6] = ["apikey", "appkey", "accesskey", "authkey", "secretkey", "subscriptionkey"];
+const JOINED_TOKENS: [&str; 7] =
+    ["accesstoken", "apitoken", "authtoken", "idtoken", "refreshtoken", "securitytoken", "sessiontoken"];
 
 /// Whether a header holds a credential; its name is in lower case, as `HeaderName`s are.
 pub(crate) fn is_secret_header(name: &str) -> bool {
     has_secret_part(name.as_bytes())
         // Portkey's holds providers' keys as JSON; Google's is the `upload_id` of an upload's URL.
         || matches!(name, "x-portkey-config" | "x-guploader-uploadid")
+        || is_recorded_hidden(name)
+}
+
+/// Whether a header may hold a credential that is for somebody else than a provider, or none: what is not recorded costs
+/// nobody anything.
+fn is_recorded_hidden(name: &str) -> bool {
+    let is_some_key = || {
+        let (before, last) = parts(name.as_bytes());
+        last == b"key" && !is_one_of(parts(before).1, &PLAIN_KEYS)
+    };
+    name.ends_with("key") && is_some_key() || name == "x-session-id" || name.starts_with("x-hub-signature")
 }
 
 /// Whether a header holds a credential for a provider, which a cookie or a signature is not; what is for a proxy is never
 /// forwarded.
 pub(crate) fn is_credential_header(name: &str) -> bool {
     let other = |name: &[u8]| matches!(parts(name).1, b"cookie" | b"signature" | b"uploadid");
-    is_secret_header(name) && !other(name.as_bytes()) && name != "proxy-authorization"
+    let is_known = has_secret_part(name.as_bytes()) || name == "x-portkey-config";
+    is_known && !other(name.as_bytes()) && name != "proxy-authorization"
 }
 
 /// Whether a query parameter holds a credential; its name is as it was sent.
@@ -76,7 +107,7 @@ pub(crate) fn is_secret_parameter(name: &str) -> bool {
         || name.starts_with("x-amz-")
         // The code is OAuth's and the key of an Azure function; who has the id of Google's resumable upload may go on
         // with it (cloud.google.com/storage/docs/resumable-uploads: the session URI acts as an authentication token).
-        || matches!(&*name, "code" | "upload_id")
+        || matches!(&*name, "code" | "auth_code" | "upload_id" | "pass" | "pwd" | "bearer")
 }
 
 /// A query parameter's name as names are compared.
@@ -116,8 +147,16 @@ fn has_secret_part(name: &[u8]) -> bool {
         [b'u', b'r', b'e'] => parts(name).1 == b"signature",
         [b's', b'i', b'g'] => parts(name).1 == b"sig",
         [b'k', b'i', b'e'] => parts(name).1 == b"cookie",
-        // `access-control-allow-credentials` is none.
         [b'i', b'a', b'l'] => parts(name).1 == b"credential",
+        [b'a', b'l', b's'] => {
+            let (before, last) = parts(name);
+            // `access-control-allow-credentials` is none.
+            last == b"credentials" && parts(before).1 != b"allow"
+        }
+        [b's', b'w', b'd'] => parts(name).1 == b"passwd",
+        [b'a', b's', b'e'] => parts(name).1 == b"passphrase",
+        // A personal access token.
+        [b'p', b'a', b't'] => parts(name).1 == b"pat",
         [b'j', b'w', b't'] => parts(name).1 == b"jwt",
         _ => false,
     }
@@ -178,6 +217,16 @@ mod tests {
             "set-cookie",
             "stripe-signature",
             "x-jwt",
+            "x-pat",
+            "x-passwd",
+            "x-db-passphrase",
+            "x-credentials",
+            "x-session-id",
+            "x-hub-signature",
+            "x-hub-signature-256",
+            "x-acme-key",
+            "dd-application-key",
+            "x-tenant-key",
         ] {
             assert!(is_secret_header(name), "{name}");
         }
@@ -209,6 +258,14 @@ mod tests {
             "author",
             "key-id",
             "monkey",
+            "x-cache-key",
+            "partition-key",
+            "public-key",
+            "path",
+            "x-path",
+            "phrase",
+            "initials",
+            "session-id",
             "auth-scheme",
             "",
             "-",
@@ -237,14 +294,33 @@ mod tests {
             "X-Amz-Signature",
             "X-Amz-Date",
             "client_secret",
+            "user_key",
+            "app_key",
+            "appkey",
+            "apitoken",
+            "pass",
+            "passwd",
+            "pwd",
+            "bearer",
+            "auth_code",
             "code",
             "upload_id",
         ] {
             assert!(is_secret_parameter(name), "{name}");
         }
-        for name in
-            ["alt", "pageToken", "page_token", "next-token", "keys", "monkey", "Expires", "model", "q"]
-        {
+        for name in [
+            "alt",
+            "pageToken",
+            "page_token",
+            "next-token",
+            "keys",
+            "monkey",
+            "Expires",
+            "model",
+            "q",
+            "cache_key",
+            "path",
+        ] {
             assert!(!is_secret_parameter(name), "{name}");
         }
     }
@@ -252,7 +328,15 @@ mod tests {
     #[test]
     fn a_cookie_is_no_credential_for_a_provider() {
         assert!(is_credential_header("xi-api-key") && is_credential_header("authorization"));
-        for name in ["cookie", "proxy-authorization", "stripe-signature", "x-guploader-uploadid", "accept"] {
+        for name in [
+            "cookie",
+            "proxy-authorization",
+            "stripe-signature",
+            "x-guploader-uploadid",
+            "accept",
+            "x-session-id",
+            "x-acme-key",
+        ] {
             assert!(!is_credential_header(name), "{name}");
         }
     }

@@ -12,6 +12,7 @@ use super::begin::Beginning;
 use super::{Peer, Relay, cors};
 use crate::capture::Call;
 use crate::config::Provider;
+use crate::lending::Names;
 use crate::route::{Forward, Route, guess_dialect};
 use crate::target::target;
 use crate::{caller, credentials, headers, lending};
@@ -80,6 +81,17 @@ impl Relay {
             uri,
         });
         let (provider, mut uri) = match way {
+            // Nobody who set it up said that the network may reach what listens on this machine.
+            Ok((provider, _)) if !self.on_loopback && provider.is_builtin && provider.base_url.is_local() => {
+                let message = format!(
+                    "this relay is open to the network, and the built-in provider {name}, at {url}, is not: to open it, \
+                     configure [[providers]] with name = \"{name}\" and base_url = \"{url}\"",
+                    name = provider.name,
+                    url = provider.base_url,
+                );
+                let refusal = Refusal::refused(StatusCode::FORBIDDEN, &message);
+                return Err(Box::new(Refused { call, dialect, refusal }));
+            }
             Ok(way) => way,
             Err(Astray { refusal, .. }) => return Err(Box::new(Refused { call, dialect, refusal })),
         };
@@ -88,9 +100,12 @@ impl Relay {
         let has_own = credentials::of_caller(&headers, asked.query()).is_some();
         let lendable = |lent| {
             let page_may = cors::allowed(&self.cors, &headers).is_some();
-            let by_name =
-                !self.on_loopback || self.trusted_proxies.iter().any(|network| network.contains(address));
-            lending::lendable(&headers, asked.host(), page_may, by_name, lent)
+            let names = Names {
+                public: self.public_host.as_deref(),
+                behind_proxy: self.trusted_proxies.iter().any(|network| network.contains(address)),
+                on_loopback: self.on_loopback,
+            };
+            lending::lendable(&headers, asked.host(), page_may, names, lent)
         };
         if let Err(error) = credentials::check(self.policy, &provider, has_own, lendable) {
             let refusal = Refusal::refused(StatusCode::UNAUTHORIZED, &error);
@@ -135,6 +150,15 @@ fn uri(
         let message = "this is no forward proxy: send calls to its own address, with a path such as /v1/...";
         return Err(Refusal::refused(StatusCode::METHOD_NOT_ALLOWED, &message));
     };
+    // RFC 9112, section 6.1: whoever does not understand one answers 501. Passed on as `chunked` alone, the body would be
+    // taken for what it is not.
+    if let Some(coding) = headers::other_transfer_coding(&head.headers) {
+        let message = format!(
+            "a body in transfer coding {coding:?} is not taken: send it in \"chunked\" alone, with what else it is in as \
+             content-encoding"
+        );
+        return Err(Refusal::refused(StatusCode::NOT_IMPLEMENTED, &message));
+    }
     let size = asked.as_str().len() + headers::size(&head.headers);
     if size > HEAD_BYTES {
         let message = format!("the request's head has {size} bytes: at most {HEAD_BYTES} are taken");

@@ -48,6 +48,8 @@ pub(crate) struct Relay {
     pub(crate) policy: Policy,
     /// Whether only this machine reaches it.
     pub(crate) on_loopback: bool,
+    /// The name that it is reached by from outside.
+    pub(crate) public_host: Option<String>,
     pub(crate) cors: Cors,
     pub(crate) timeouts: Timeouts,
     pub(crate) trusted_proxies: Vec<Network>,

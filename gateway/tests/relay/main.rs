@@ -10,6 +10,7 @@ mod failing_log;
 mod http2;
 mod long_bodies;
 mod memory;
+mod open;
 mod own;
 mod passing;
 mod recording;

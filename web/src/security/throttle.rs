@@ -16,6 +16,8 @@ const ADDRESSES: usize = 10_000;
 struct Guesses {
     wrong: u32,
     last: Instant,
+    /// The one address that they came from; `None`: from several of a neighbourhood.
+    from: Option<IpAddr>,
 }
 
 /// Counts wrong passwords by address; each beyond the first few doubles the wait.
@@ -28,29 +30,40 @@ impl Throttle {
     /// Counts an attempt before it is checked, so that many at once don't slip through. `Err`: wait so long.
     pub(crate) fn attempt(&self, from: IpAddr, now: Instant) -> Result<(), Duration> {
         let mut guesses = self.guesses.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if guesses.len() >= ADDRESSES {
+        let whose = neighbourhood(from);
+        if guesses.len() >= ADDRESSES && !guesses.contains_key(&whose) {
             guesses.retain(|_, guess| now.duration_since(guess.last) < LONGEST);
+            // Whoever guesses from very many addresses must not lock out everybody else.
+            if guesses.len() >= ADDRESSES
+                && let Some(oldest) = guesses.iter().min_by_key(|(_, guess)| guess.last).map(|(of, _)| *of)
+            {
+                guesses.remove(&oldest);
+            }
         }
-        if guesses.len() >= ADDRESSES {
-            return Err(LONGEST);
-        }
-        let guess = guesses.entry(neighbourhood(from)).or_insert(Guesses { wrong: 0, last: now });
+        let guess = guesses.entry(whose).or_insert(Guesses { wrong: 0, last: now, from: Some(from) });
         let since = now.duration_since(guess.last);
         if since >= LONGEST {
-            guess.wrong = 0;
+            *guess = Guesses { wrong: 0, from: Some(from), ..*guess };
         }
         let wait = wait_after(guess.wrong);
         if since < wait {
             return Err(wait - since);
         }
-        *guess = Guesses { wrong: guess.wrong.saturating_add(1), last: now };
+        let only = guess.from.filter(|only| *only == from);
+        *guess = Guesses { wrong: guess.wrong.saturating_add(1), last: now, from: only };
         Ok(())
     }
 
-    /// The attempt was right: it and those before are forgotten.
+    /// The attempt was right: it and those before from this address are forgotten, and not those of its neighbours.
     pub(crate) fn succeeded(&self, from: IpAddr) {
         let mut guesses = self.guesses.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        guesses.remove(&neighbourhood(from));
+        let whose = neighbourhood(from);
+        match guesses.get_mut(&whose) {
+            Some(guess) if guess.from != Some(from) => guess.wrong = guess.wrong.saturating_sub(1),
+            _ => {
+                guesses.remove(&whose);
+            }
+        }
     }
 }
 
@@ -102,6 +115,35 @@ mod tests {
         assert!(throttle.attempt(IpAddr::from([127, 0, 0, 1]), start).is_ok());
         throttle.succeeded(GUESSER);
         assert!(throttle.attempt(GUESSER, start).is_ok());
+    }
+
+    #[test]
+    fn who_guesses_from_very_many_addresses_locks_nobody_out() {
+        let throttle = Throttle::default();
+        let start = Instant::now();
+        for number in 0..u32::try_from(ADDRESSES).unwrap() {
+            let at = start + Duration::from_millis(number.into());
+            throttle.attempt(IpAddr::V4((0x0a00_0000 + number).into()), at).unwrap();
+        }
+        let later = start + Duration::from_secs(60);
+        assert_eq!(throttle.attempt(GUESSER, later), Ok(()));
+        let guesses = throttle.guesses.lock().unwrap();
+        assert_eq!(guesses.len(), ADDRESSES);
+        assert!(!guesses.contains_key(&IpAddr::from([10, 0, 0, 0])), "the oldest is forgotten");
+    }
+
+    #[test]
+    fn a_right_password_from_a_neighbour_does_not_clear_a_guessers_count() {
+        let throttle = Throttle::default();
+        let start = Instant::now();
+        let neighbour = |last| IpAddr::from([0x2001, 0xdb8, 0, 1, 0, 0, 0, last]);
+        for _ in 0..FREE - 1 {
+            throttle.attempt(neighbour(1), start).unwrap();
+        }
+        throttle.attempt(neighbour(2), start).unwrap();
+        throttle.succeeded(neighbour(2));
+        throttle.attempt(neighbour(1), start).unwrap();
+        assert_eq!(throttle.attempt(neighbour(1), start), Err(Duration::from_secs(1)));
     }
 
     #[test]

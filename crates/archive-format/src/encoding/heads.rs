@@ -100,7 +100,8 @@ pub fn decode_heads(bytes: &[u8]) -> Result<Heads> {
         1 => bodies.iter().map(|body: &StoredBody| body.info.clone()).collect(),
         _ => source.list(read_leg_info)?,
     };
-    Ok(Heads { heads, bucket, bodies })
+    // What was written by others may be beyond the limits that hold for what is written here.
+    Ok(Heads { heads: heads.within_limits(), bucket, bodies })
 }
 
 fn read_small(source: &mut Source<'_>) -> Result<u32> {
@@ -288,6 +289,15 @@ mod tests {
                 Attempt { provider, url, status, error, started_us, ended_us }
             },
         )
+    }
+
+    #[test]
+    fn limits_hold_for_what_is_read_too() {
+        let heads = ExchangeHeads { notes: vec!["n".repeat(5_000); 5_000], ..ExchangeHeads::default() };
+        let stored = Heads { heads, bucket: Bucket { week: 0, part: 0 }, bodies: Vec::new() };
+        let read = decode_heads(&encode_heads(&stored)).unwrap().heads;
+        assert_eq!(read.notes.len(), ExchangeHeads::MOST_NOTES);
+        assert!(read.notes.iter().all(|note| note.len() <= verbatim_core::model::Exchange::ERROR_CHARS));
     }
 
     proptest! {

@@ -67,11 +67,16 @@ impl Sink {
 /// Reads from the front of a slice.
 pub(crate) struct Source<'a> {
     rest: &'a [u8],
+    /// Bytes of memory that the items of lists may yet take.
+    memory: usize,
 }
+
+/// An item of a byte or two takes dozens in memory: so many are what is read of one exchange at most.
+const MEMORY: usize = 128 << 20;
 
 impl<'a> Source<'a> {
     pub(crate) fn new(bytes: &'a [u8]) -> Self {
-        Self { rest: bytes }
+        Self { rest: bytes, memory: MEMORY }
     }
 
     pub(crate) fn rest(&self) -> &'a [u8] {
@@ -143,6 +148,9 @@ impl<'a> Source<'a> {
         if count > self.rest.len() {
             return Err(Malformed("as many items as counted"));
         }
+        let takes = count.saturating_mul(size_of::<T>());
+        self.memory =
+            self.memory.checked_sub(takes).ok_or(Malformed("no more items than any exchange has"))?;
         (0..count).map(|_| each(self)).collect()
     }
 }
@@ -152,6 +160,24 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn lists_take_no_more_memory_than_those_of_any_exchange() {
+        let texts = |count: usize| {
+            let mut sink = Sink::default();
+            sink.list(&vec![(); count], |sink, ()| sink.byte(0));
+            sink.bytes
+        };
+        let read = |bytes: &[u8]| Source::new(bytes).list(Source::text).map(|texts| texts.len());
+        let most = MEMORY / size_of::<String>();
+        assert_eq!(read(&texts(most)), Ok(most));
+        assert_eq!(read(&texts(most + 1)), Err(Malformed("no more items than any exchange has")));
+        // Together, too.
+        let half = texts(most / 2 + 1);
+        let twice = [&half[..], &half].concat();
+        let mut source = Source::new(&twice);
+        assert!(source.list(Source::text).is_ok() && source.list(Source::text).is_err());
+    }
 
     proptest! {
         #[test]

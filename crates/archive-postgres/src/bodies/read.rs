@@ -66,6 +66,10 @@ pub(crate) fn unpack_body(
     };
     let mut bytes = Vec::with_capacity(usize::try_from(body.info.stored).unwrap_or(0).min(64 << 20));
     for segment in segments {
+        // Of a body that is damaged so, no more is put together than says so.
+        if bytes.len() as u64 > body.info.stored {
+            break;
+        }
         let at = (bucket, segment.block);
         if unpacked.at != Some(at) {
             let Some(packed) = blocks.get(&at) else {
@@ -75,7 +79,7 @@ pub(crate) fn unpack_body(
                 return Err(damaged(segment.block, &"is missing"));
             };
             unpacked.at = None;
-            unpacked.bytes = squeezer.unpack(packed).map_err(|error| damaged(segment.block, &error))?;
+            unpacked.bytes = squeezer.unpack_block(packed).map_err(|error| damaged(segment.block, &error))?;
             unpacked.at = Some(at);
         }
         let (start, length) = (segment.offset as usize, segment.length as usize);
@@ -83,4 +87,38 @@ pub(crate) fn unpack_body(
         bytes.extend_from_slice(stretch.ok_or_else(|| damaged(segment.block, &"is too short"))?);
     }
     verified(id, body, Bytes::from(bytes)).map(Some)
+}
+
+#[cfg(test)]
+mod tests {
+    use verbatim_archive_format::encoding::Segment;
+    use verbatim_archive_format::squeeze::Squeezers;
+    use verbatim_core::model::{Leg, LegInfo, Timeline};
+    use verbatim_core::ports::PortError;
+
+    use super::*;
+
+    #[test]
+    fn a_body_whose_stretches_are_more_than_it_stored_is_damaged_and_not_put_together() {
+        let bucket = Bucket { week: 1, part: 0 };
+        let stretch = Segment { block: 1, offset: 0, length: 1000 };
+        let info = LegInfo {
+            leg: Leg::ClientResponse,
+            length: 3000,
+            stored: 3000,
+            hash: None,
+            stored_hash: None,
+            lost: 0,
+        };
+        let manifest = Manifest::Segments(vec![stretch; 100_000]);
+        let body = StoredBody { info, timeline: Timeline::default(), manifest };
+        let tombstone = Tombstone { erased_through: None, bodies_below: Bucket { week: 0, part: 0 } };
+        let read = Squeezers::default().with(|squeezer| {
+            let blocks = Blocks::from([((bucket, 1), squeezer.pack_block(&[b'x'; 1000])?)]);
+            let mut unpacked = Unpacked::default();
+            unpack_body(squeezer, ExchangeId::mint(), bucket, body, &blocks, &tombstone, &mut unpacked)
+        });
+        let Err(PortError::Permanent(why)) = read else { panic!("it is put together: {read:?}") };
+        assert!(why.contains("expected 3000 bytes, found 4000"), "{why}");
+    }
 }

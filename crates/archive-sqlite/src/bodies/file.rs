@@ -81,8 +81,13 @@ impl BlocksFile {
         })
     }
 
-    /// The bytes of stretches of blocks, one after the other.
-    pub(crate) fn read(&self, segments: &[Segment], squeezers: &Squeezers) -> PortResult<Vec<u8>> {
+    /// The bytes of stretches of blocks, one after the other; not many more than `stored`, of which a body consists.
+    pub(crate) fn read(
+        &self,
+        segments: &[Segment],
+        stored: u64,
+        squeezers: &Squeezers,
+    ) -> PortResult<Vec<u8>> {
         const DOING: &str = "read a block";
         let mut bytes = Vec::new();
         self.readers.run_blocking(|connection| {
@@ -91,12 +96,16 @@ impl BlocksFile {
                     connection.prepare_cached("SELECT data FROM block WHERE number = ?1").doing(DOING)?;
                 let mut block = (0, Vec::new());
                 for segment in segments {
+                    if bytes.len() as u64 > stored {
+                        break;
+                    }
                     let damaged = |why: String| self.damaged(segment.block, &why);
                     if block.0 != segment.block {
                         let data: Option<Vec<u8>> =
                             select.query_row([segment.block], |row| row.get(0)).optional().doing(DOING)?;
                         let data = data.ok_or_else(|| damaged("it is not there".to_owned()))?;
-                        let data = squeezer.unpack(&data).map_err(|error| damaged(error.to_string()))?;
+                        let data =
+                            squeezer.unpack_block(&data).map_err(|error| damaged(error.to_string()))?;
                         block = (segment.block, data);
                     }
                     let (start, length) = (segment.offset as usize, segment.length as usize);
@@ -111,5 +120,23 @@ impl BlocksFile {
 
     fn damaged(&self, number: i64, why: &str) -> PortError {
         PortError::Permanent(format!("block {number} of {} is damaged: {why}", self.path.display()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_body_whose_stretches_are_more_than_it_stored_no_more_is_read_than_shows_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = BlocksFile::open(&directory.path().join("blocks.db"), &Options::default()).unwrap();
+        let squeezers = Squeezers::default();
+        let data = squeezers.with(|squeezer| squeezer.pack_block(&[b'x'; 1000])).unwrap();
+        let numbers = file.append(vec![NewBlock { data, pieces: Vec::new() }]).unwrap();
+        let stretch = Segment { block: numbers[0], offset: 0, length: 1000 };
+        let read = |count, stored| file.read(&vec![stretch; count], stored, &squeezers).unwrap().len();
+        assert_eq!(read(3, 3000), 3000);
+        assert_eq!(read(100_000, 3000), 4000);
     }
 }

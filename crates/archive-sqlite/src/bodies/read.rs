@@ -27,7 +27,7 @@ pub(crate) fn read_body(
             Err(damaged_body(id, body.info.leg, why))
         };
     };
-    let bytes = match file.read(segments, squeezers) {
+    let bytes = match file.read(segments, body.info.stored, squeezers) {
         Err(PortError::Permanent(why)) => return Err(damaged_body(id, body.info.leg, why)),
         other => Bytes::from(other?),
     };

@@ -32,7 +32,7 @@ use crate::waits::Waits;
 
 /// Those who probe are few.
 const LIMITS: Limits =
-    Limits { connections: 32, head: Duration::from_secs(10), keep_alive: Duration::from_secs(120) };
+    Limits { connections: 32, head: Duration::from_secs(10), keep_alive: Duration::from_secs(10) };
 /// An engine that does not answer for so long can't be asked now.
 const PATIENCE: Duration = Duration::from_secs(3);
 
@@ -104,7 +104,9 @@ impl Probes {
                         Ok::<_, Infallible>(answer)
                     }
                 });
-                let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
+                // Whoever asks comes again in seconds: what was answered need not be kept from others.
+                let mut builder = http1::Builder::new();
+                let connection = builder.keep_alive(false).serve_connection(TokioIo::new(stream), service);
                 if let Some(Err(error)) = attend(connection, &line, &LIMITS, &token, &token).await {
                     tracing::debug!(%error, "a probe's connection ended early");
                 }
@@ -274,6 +276,30 @@ mod tests {
                 "{status} {body}"
             );
         }
+    }
+
+    #[tokio::test]
+    async fn each_answer_ends_its_connection() {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        let probes =
+            Probes::bind("127.0.0.1:0".parse().unwrap(), "listen", Waits::default(), None).await.unwrap();
+        let address = probes.local_addr().unwrap();
+        let token = CancellationToken::new();
+        let served = probes.run(token.clone());
+        let asked = async {
+            let mut answers = Vec::new();
+            for _ in 0..2 {
+                let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+                stream.write_all(b"GET /livez HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+                let mut answer = String::new();
+                timeout(LIMITS.keep_alive / 2, stream.read_to_string(&mut answer)).await.unwrap().unwrap();
+                answers.push(answer);
+            }
+            token.cancel();
+            answers
+        };
+        let ((), answers) = tokio::join!(served, asked);
+        assert!(answers.iter().all(|answer| answer.ends_with("ok\n")), "{answers:?}");
     }
 
     #[tokio::test]

@@ -7,6 +7,7 @@ use verbatim_archive_postgres::{PostgresConfig, TlsConfig};
 use verbatim_log_nats as nats;
 use verbatim_search_meilisearch as meilisearch;
 
+use super::placeholders::is_placeholder;
 use super::values::{EngineUrl, Secret};
 use super::{Config, Invalid};
 
@@ -30,7 +31,8 @@ impl Config {
         let mut config = nats::Config::new([url.reveal()]);
         config.credentials = self.nats_credentials()?;
         config.tls = nats::Tls {
-            required: false,
+            // Whoever names an authority, or a certificate to show, does not mean a server that asks for neither.
+            required: settings.ca_file.is_some() || settings.client_cert.is_some(),
             ca: settings.ca_file.as_ref().map(PathBuf::from),
             client: match (&settings.client_cert, &settings.client_key) {
                 (Some(certificate), Some(key)) => {
@@ -151,6 +153,9 @@ impl Config {
                 ("secret_file", read)
             }
         };
+        if is_placeholder(&secret) {
+            return Err(self.unchanged(key));
+        }
         if let Ok(key) = <[u8; KEY]>::try_from(secret.as_slice()) {
             return Ok(Some(key));
         }

@@ -18,7 +18,8 @@ pub(super) struct Untyped {
 /// What says whether a part of the settings can be used.
 type Check = fn(&Config, &dyn Environment) -> Result<(), Invalid>;
 
-const CHECKS: [Check; 6] = [
+const CHECKS: [Check; 7] = [
+    |config, _| config.check_placeholders(),
     |config, environment| config.gateway(environment, "check", [0; 32], None).map(drop),
     |config, _| config.web([0; 32], String::new()).map(drop),
     |config, _| config.nats().map(drop),

@@ -10,6 +10,7 @@ mod file;
 mod gather;
 mod invalid;
 mod layers;
+mod placeholders;
 mod problem;
 mod read;
 mod roles;

@@ -82,6 +82,8 @@ impl Config {
             body: self.settings.redaction.body.clone(),
         };
         config.trusted_proxies = settings.trusted_proxies.iter().map(|network| network.0).collect();
+        config.public_host =
+            settings.public_url.as_ref().and_then(|link| link.0.host_str().map(str::to_owned));
         config.validate().map_err(|error| self.refused(&error))?;
         Ok(config)
     }
@@ -221,10 +223,10 @@ fn upstream(url: &Upstream, configured: &[Provider]) -> Provider {
     let same_host = |provider: &Provider| provider.base_url.authority() == base_url.authority();
     match known.into_iter().find(same_host) {
         // With or without `/v1`: the well-known one has the right path.
-        Some(provider) if base_url.path().is_empty() => provider,
+        Some(provider) if base_url.path().is_empty() => Provider { is_builtin: false, ..provider },
         Some(provider) => {
             let replaces_v1 = Provider::new("", provider.dialect, base_url.clone()).replaces_v1;
-            Provider { base_url, replaces_v1, ..provider }
+            Provider { base_url, replaces_v1, is_builtin: false, ..provider }
         }
         // OpenAI's language is what unknown providers speak; what a path says plainly counts more anyway.
         None => Provider::new(UPSTREAM, ProviderDialect::Openai, base_url),

@@ -151,13 +151,20 @@ pub(crate) fn make_private(path: &Path) -> Result<(), DataDirError> {
     made.map_err(|error| DataDirError::Unwritable { path: path.to_owned(), error })
 }
 
+/// An empty file, for its owner alone; one that was there is emptied.
+pub(crate) fn create_private(path: &Path) -> io::Result<fs::File> {
+    use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+    let file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    // One that was there keeps the mode that it was made with.
+    file.set_permissions(fs::Permissions::from_mode(0o600))?;
+    Ok(file)
+}
+
 /// Writes a file whole or not at all, for its owner alone.
 pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
     use std::io::Write;
-    use std::os::unix::fs::OpenOptionsExt;
     let beside = path.with_extension("new");
-    let mut file =
-        fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
+    let mut file = create_private(&beside)?;
     file.write_all(bytes)?;
     file.sync_all()?;
     fs::rename(&beside, path)
@@ -180,6 +187,11 @@ mod tests {
         held.secret().unwrap();
         assert_eq!(mode(held.directory.root()), 0o700);
         assert_eq!(mode(&held.directory.root().join("secret")), 0o600);
+        let log = held.directory.run_log();
+        fs::write(&log, "of an earlier version").unwrap();
+        fs::set_permissions(&log, fs::Permissions::from_mode(0o644)).unwrap();
+        create_private(&log).unwrap();
+        assert_eq!((mode(&log), fs::read(&log).unwrap().len()), (0o600, 0));
     }
 
     #[test]

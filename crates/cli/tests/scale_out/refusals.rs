@@ -134,6 +134,6 @@ async fn another_acknowledgement_wait_is_refused_until_migrate_has_changed_it() 
     assert!(migrated.status.success(), "{}", complaint(&migrated));
     assert!(told.contains("consumer recorder of stream CAP waits 30s"), "{told}");
     engines.start_role("gateway", "gateway").stop();
-    engines.set("VERBATIM_NATS__ACKNOWLEDGEMENT_WAIT", "");
+    engines.set("VERBATIM_NATS__ACKNOWLEDGEMENT_WAIT", "60s");
     assert!(refusal(&engines, "gateway", 1).contains("waits 30s"));
 }

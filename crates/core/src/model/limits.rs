@@ -11,7 +11,8 @@ impl Exchange {
     /// The most tags, and the most names of called tools.
     pub const MOST_NAMES: usize = 64;
 
-    /// The same with every text cut to its limit, at a character's boundary. (Previews have a limit already, and a
+    /// The same with every text cut to its limit, at a character's boundary, and without [characters that
+    /// steer](steers) a terminal. (Previews have a limit already, and a
     /// path is as long as HTTP lets it be: 64 KiB.)
     #[must_use]
     pub fn within_limits(mut self) -> Self {
@@ -40,7 +41,7 @@ impl ExchangeHeads {
     /// The most notes.
     pub const MOST_NOTES: usize = 200;
 
-    /// The same with every note and error cut to its limit. Heads stay as they were on the wire.
+    /// The same with every note and error cut to its limit, without characters that steer. Heads stay as they were on the wire.
     #[must_use]
     pub fn within_limits(mut self) -> Self {
         self.notes.truncate(Self::MOST_NOTES);
@@ -50,7 +51,20 @@ impl ExchangeHeads {
     }
 }
 
+/// Whether a character does something to the text around it, or to the terminal that shows it, instead of being seen:
+/// control characters, and those that turn the direction of writing (Unicode Standard Annex 9, section 2).
+fn steers(character: char) -> bool {
+    character.is_control()
+        || matches!(
+            character,
+            '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
+        )
+}
+
 fn cut(text: &mut String, chars: usize) {
+    if text.contains(steers) {
+        text.retain(|character| !steers(character));
+    }
     if text.len() > chars
         && let Some((end, _)) = text.char_indices().nth(chars)
     {
@@ -73,6 +87,16 @@ mod tests {
             text
         });
         assert_eq!(short, ["字字字", "字é", "abc", "abc", ""]);
+    }
+
+    #[test]
+    fn no_character_of_a_name_or_note_steers_a_terminal() {
+        let bad = "a\u{1b}]0;x\u{7}\u{9b}2J\r\nb\u{202e}c\u{2066}\u{200f}\u{61c}é字";
+        let mut name = bad.to_owned();
+        cut(&mut name, Exchange::NAME_CHARS);
+        assert_eq!(name, "a]0;x2Jbcé字");
+        let heads = ExchangeHeads { notes: vec![bad.to_owned()], ..ExchangeHeads::default() };
+        assert_eq!(heads.within_limits().notes, ["a]0;x2Jbcé字"]);
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use bytes::{Bytes, BytesMut};
 use verbatim_core::model::{ChunkTime, Leg, RecordMode};
+use verbatim_proto::TIMED_CHUNKS;
 
 use super::{EVENT_BYTES, Exchange, side};
 use crate::capture::Event;
@@ -13,8 +14,6 @@ use crate::capture::Event;
 const COPY_BELOW: usize = 4096;
 /// So many bytes of small chunks go over as one event at most.
 const GATHERED_BYTES: usize = 16 * 1024;
-/// So many chunks of a leg are recorded with their times, three a second for a day: whoever reads a record holds them all.
-const TIMED_CHUNKS: usize = 1 << 18;
 
 /// Small chunks of one leg that passed one after the other: handed over together, they cost the queue once.
 #[derive(Debug, Default)]

@@ -5,7 +5,7 @@ use verbatim_proto::v1::Part;
 use verbatim_proto::v1::envelope::Message;
 
 use super::{Machine, What};
-use crate::publish::{LaneName, closing};
+use crate::publish::LaneName;
 
 impl Machine {
     /// Goes on after a failure, in `lane`. To change lanes, nothing may be in flight; back to the log only what has
@@ -27,7 +27,7 @@ impl Machine {
                     let part = Part { carried, ..Default::default() };
                     self.outgoing(What::Carry, Message::Part(part), 0)
                 };
-                let carries: Vec<_> = self.carried.chunks(closing::SEQUENCES).map(carry).collect();
+                let carries: Vec<_> = self.carried.chunks(verbatim_proto::SEQUENCES).map(carry).collect();
                 carries.into_iter().rev().for_each(|carry| self.again.push_front(carry));
             }
             LaneName::Log => {

@@ -353,7 +353,7 @@ fn a_part_goes_at_64_kib_or_after_a_quarter_of_a_second() {
 #[test]
 fn many_sequences_go_into_manifests() {
     let (here, manifests) = sequence_lists((1..=100_000).collect());
-    assert_eq!(here.len(), closing::SEQUENCES);
+    assert_eq!(here.len(), verbatim_proto::SEQUENCES);
     assert_eq!(manifests.len(), 3);
     let named = manifests.iter().flat_map(|part| delta_decode(&part.sequences).collect::<Vec<_>>());
     assert!(delta_decode(&here).chain(named).eq(1..=100_000));

@@ -41,6 +41,14 @@ fn strings_under_secret_keys_are_masked_wherever_they_stand() {
         (r#"{"a":[{"id_token" : "abc"}],"b":"abc"}"#, r#"{"a":[{"id_token" : "red"}],"b":"abc"}"#),
         (r#"{"x-pin":"1234","refresh_token":""}"#, r#"{"x-pin":"reda","refresh_token":""}"#),
         (r#"{"\u0061uthorization":"a\"b\\\u00e9"}"#, r#"{"\u0061uthorization":"redacted:***"}"#),
+        (
+            r#"{"password":"abc","a":{"private_key":"abc"}}"#,
+            r#"{"password":"red","a":{"private_key":"red"}}"#,
+        ),
+        (
+            r#"{"secret_access_key":"abc","session_token":"abc","client_assertion":"abc"}"#,
+            r#"{"secret_access_key":"red","session_token":"red","client_assertion":"red"}"#,
+        ),
         (r#"{"client_secret":"a","value":"b"}"#, r#"{"client_secret":"r","value":"b"}"#),
         (r#"data: {"authorization_token":"a b"}"#, r#"data: {"authorization_token":"red"}"#),
         (r#"{"access_token":"cut off he"#, r#"{"access_token":"redacted:*"#),
@@ -53,6 +61,8 @@ fn strings_under_secret_keys_are_masked_wherever_they_stand() {
 fn what_only_looks_like_a_credential_stays() {
     for text in [
         r#"{"authorization":{"type":"string","description":"a"},"id_token":null,"access_token":7}"#,
+        r#"{"properties":{"password":{"type":"string"}},"required":["password"],"content":"password"}"#,
+        r#"{"arguments":"{\"password\":\"abc\",\"private_key\":\"abc\"}","passwords":"a","Password":"b"}"#,
         r#"{"required":["authorization"],"type":"access_token","x":"y"}"#,
         r#"{"content":"{\"access_token\":\"abc\"}","a\"access_token":"b"}"#,
         r#"{"Access_Token":"a","my_access_token":"b","access_token2":"c","access_toke":"d"}"#,

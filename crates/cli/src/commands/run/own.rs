@@ -1,7 +1,6 @@
 //! Running a program with a relay of its own, in this process, since none runs on the data directory.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::net::TcpListener;
 use std::process::ExitCode;
 
@@ -13,14 +12,14 @@ use super::super::{Setting, runtimes};
 use super::{Program, child, summary, upstreams};
 use crate::compose::{Composition, Plan, Service};
 use crate::config::{Config, Origin};
-use crate::data_dir::Held;
+use crate::data_dir::{Held, create_private};
 use crate::signals::Signals;
 use crate::{shell, terminal};
 
 pub(super) fn run(mut setting: Setting, held: Held, program: &Program) -> Result<ExitCode> {
     let directory = held.directory.clone();
     let log = directory.run_log();
-    let file = File::create(&log).with_context(|| format!("{} can't be written", log.display()))?;
+    let file = create_private(&log).with_context(|| format!("{} can't be written", log.display()))?;
     // The terminal is the program's.
     let logs = Logs::start_in(file, &setting.log_level(), setting.log_format())?;
     log_panics();

@@ -16,11 +16,16 @@ fn engines_are_told_what_the_settings_say() {
     let password = verbatim_log_nats::Secret::new("p");
     let credentials = verbatim_log_nats::Credentials::Password { user: "ann".into(), password };
     assert_eq!((nats.credentials, nats.tls.ca), (credentials, Some("ca.pem".into())));
+    assert!(nats.tls.required, "an authority is named");
     let postgres = config.postgres().unwrap().unwrap();
     assert_eq!((postgres.address().as_str(), postgres.pool_size), ("db:5432/records", 3));
     assert_eq!(postgres.tls.ca_file, Some("ca.pem".into()));
     let meilisearch = config.meilisearch().unwrap().unwrap();
     assert_eq!((meilisearch.address(), meilisearch.index()), ("http://search:7700", "mine"));
+    let plain = read("[nats]\nurl = 'nats://one'", &[], &[]).unwrap().nats().unwrap().unwrap();
+    assert!(!plain.tls.required);
+    let shown = read("[nats]\nurl = 'nats://one'\nclient_cert = 'c'\nclient_key = 'k'", &[], &[]).unwrap();
+    assert!(shown.nats().unwrap().unwrap().tls.required);
     let none = read("", &[], &[]).unwrap();
     assert!(none.nats().unwrap().is_none() && none.postgres().unwrap().is_none());
     assert!(none.meilisearch().unwrap().is_none() && none.secret().unwrap().is_none());
@@ -49,6 +54,28 @@ fn a_secret_is_the_same_from_a_file_as_from_the_environment_and_a_data_directory
 }
 
 #[test]
+fn secrets_that_an_example_says_are_refused_and_not_repeated() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("secret");
+    std::fs::write(&file, "CHANGE-THIS-TO-AT-LEAST-32-CHARACTERS\n").unwrap();
+    let secret_file = format!("secret_file = '{}'", file.display());
+    for (file, key) in [
+        ("secret = 'CHANGE-THIS-TO-AT-LEAST-32-CHARACTERS'", "secret = "),
+        (secret_file.as_str(), "secret_file = "),
+        ("[web]\npassword = 'CHANGE-WEB'", "web.password = "),
+        ("[nats]\nurl = 'nats://x'\nuser = 'verbatim'\npassword = 'CHANGE-NATS'", "nats.password = "),
+        ("[nats]\nurl = 'nats://verbatim:CHANGE-NATS@x'", "nats.url = "),
+        ("[meilisearch]\nurl = 'http://x'\napi_key = 'CHANGE-MEILISEARCH'", "meilisearch.api_key = "),
+        ("[postgres]\nurl = 'postgres://verbatim:CHANGE-POSTGRES@x/y'", "postgres.url = "),
+        ("[postgres]\nurl = 'postgres://x/y?user=a&password=CHANGE-POSTGRES'", "postgres.url = "),
+    ] {
+        let message = refusal(file, &[]);
+        assert!(message.contains(key) && message.contains("a secret of your own"), "{message}");
+        assert!(!message.contains("CHANGE"), "{message}");
+    }
+}
+
+#[test]
 fn engine_settings_that_contradict_each_other_are_refused() {
     for (file, expected) in [
         (
@@ -63,6 +90,7 @@ fn engine_settings_that_contradict_each_other_are_refused() {
         ("[postgres]\nurl = 'postgres://x/y'\nclient_key = 'c'", "client_cert and client_key together"),
         ("[postgres]\nurl = 'postgres://x/y'\npool_size = 0", "postgres.pool_size = 0 (verbatim.toml:3)"),
         ("[postgres]\nurl = 'x'", "postgres.url = \"********\" (verbatim.toml:2): expected an address"),
+        ("[postgres]\nurl = 'postgres://x/y?sslmode=prefer'", "sslmode=require"),
         ("[meilisearch]\nurl = 'http://x'\nindex = 'a b'", "meilisearch.index = \"a b\" (verbatim.toml:3)"),
     ] {
         let message = refusal(file, &[]);
