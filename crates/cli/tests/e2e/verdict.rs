@@ -9,7 +9,7 @@ use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use verbatim_archive_sqlite::SqliteArchive;
 use verbatim_core::model::{ChunkTime, Exchange, Integrity, Leg, LegBody, Outcome};
-use verbatim_core::ports::{Archive, CaptureLog, ListRequest, SystemClock};
+use verbatim_core::ports::{Archive, CaptureLog, ListRequest, PortResult, SystemClock};
 use verbatim_log_sqlite::SqliteLog;
 use verbatim_mock_provider::{Ending, Entry, Ledger};
 
@@ -57,7 +57,8 @@ pub(crate) async fn read_records(archive: &dyn Archive) -> HashMap<String, Vec<A
     let mut all: HashMap<String, Vec<Archived>> = HashMap::new();
     let mut before = None;
     loop {
-        let page = archive.list(ListRequest { before, limit: 500, ..ListRequest::default() }).await.unwrap();
+        let request = ListRequest { before, limit: 500, ..ListRequest::default() };
+        let page = patiently(async || archive.list(request.clone()).await).await;
         before = page.exchanges.last().map(|exchange| exchange.id);
         let reading = page.exchanges.into_iter().map(|exchange| read_one(archive, exchange));
         let mut reading = stream::iter(reading).buffer_unordered(READ_AT_ONCE);
@@ -71,12 +72,24 @@ pub(crate) async fn read_records(archive: &dyn Archive) -> HashMap<String, Vec<A
     all
 }
 
+/// Asks an archive that a busy machine may keep from answering in time.
+pub(crate) async fn patiently<T>(ask: impl AsyncFn() -> PortResult<T>) -> T {
+    const TRIES: usize = 5;
+    for _ in 1..TRIES {
+        match ask().await {
+            Err(error) if error.is_transient() => {}
+            answered => return answered.unwrap(),
+        }
+    }
+    ask().await.unwrap()
+}
+
 async fn read_one(archive: &dyn Archive, exchange: Exchange) -> (String, Archived) {
-    let (_, heads) = archive.get(exchange.id).await.unwrap().unwrap();
+    let (_, heads) = patiently(async || archive.get(exchange.id).await).await.unwrap();
     let id = heads.request.headers.get_str("x-mock-id").unwrap_or_default().to_owned();
     let mut bodies = Vec::new();
     for leg in [Leg::ClientRequest, Leg::ClientResponse] {
-        bodies.extend(archive.body(exchange.id, leg).await.unwrap());
+        bodies.extend(patiently(async || archive.body(exchange.id, leg).await).await);
     }
     let bytes = |leg| bodies.iter().find(|body: &&LegBody| body.info.leg == leg);
     let bytes = |leg| bytes(leg).map(|body| body.bytes.clone()).unwrap_or_default();

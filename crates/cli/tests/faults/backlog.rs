@@ -15,6 +15,7 @@ use verbatim_mock_provider::Digest;
 use crate::calls::{Call, Kind};
 use crate::client::{http, make};
 use crate::ground::{Ground, calls, is_soak};
+use crate::verdict::patiently;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_backlog_made_while_no_recorder_ran_is_drained_and_nothing_is_lost() {
@@ -99,7 +100,8 @@ async fn judge(ground: &Ground, archive: &PostgresArchive, made: &[Small]) {
     let mut records = HashMap::with_capacity(made.len());
     let mut before = None;
     loop {
-        let page = archive.list(ListRequest { before, limit: 1000, ..ListRequest::default() }).await.unwrap();
+        let request = ListRequest { before, limit: 1000, ..ListRequest::default() };
+        let page = patiently(async || archive.list(request.clone()).await).await;
         before = page.exchanges.last().map(|exchange| exchange.id);
         for exchange in page.exchanges {
             assert!(records.insert(exchange.id, told(&exchange)).is_none(), "listed twice");
@@ -121,8 +123,8 @@ async fn judge(ground: &Ground, archive: &PostgresArchive, made: &[Small]) {
         assert_eq!(*record, whole, "{}", call.id);
     }
     let read = made.iter().filter(|small| small.number % every == 0).map(async |small| {
-        let request = archive.body(small.exchange, Leg::ClientRequest).await.unwrap().unwrap();
-        let response = archive.body(small.exchange, Leg::ClientResponse).await.unwrap().unwrap();
+        let body = async |leg| patiently(async || archive.body(small.exchange, leg).await).await.unwrap();
+        let (request, response) = (body(Leg::ClientRequest).await, body(Leg::ClientResponse).await);
         let call = self::small(small.number);
         assert_eq!((&request.bytes[..], Digest::of(&response.bytes)), (&call.body[..], small.answer));
     });

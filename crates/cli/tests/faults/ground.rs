@@ -140,7 +140,7 @@ impl Ground {
             unpublished,
             spooled,
             ends_pending: log.health().await.map_or(u64::MAX, |health| health.ends_pending),
-            open: archive.open_exchanges(None, 100).await.unwrap().len() as u64,
+            open: archive.open_exchanges(None, 100).await.map_or(u64::MAX, |open| open.len() as u64),
             archived: self.records() as u64,
             all_read: floors.last > 0 && floors.recorder >= floors.last && floors.watch >= floors.last,
         }

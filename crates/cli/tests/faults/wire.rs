@@ -177,9 +177,9 @@ impl Frames {
         while let Some(length) = frame(&self.begun[at..]) {
             let whole = &self.begun[at..at + length];
             if is_acknowledgement(whole) {
-                swallowed += 1
+                swallowed += 1;
             } else {
-                passes.extend_from_slice(whole)
+                passes.extend_from_slice(whole);
             }
             at += length;
         }
