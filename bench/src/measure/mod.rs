@@ -57,7 +57,11 @@ impl Measuring {
     }
 
     /// Takes one measurement; where it can't be taken, the table says why.
-    pub(crate) fn run(&mut self, name: &str, measurement: impl AsyncFnOnce(&Bench, &mut Report) -> Result<()>) {
+    pub(crate) fn run(
+        &mut self,
+        name: &str,
+        measurement: impl AsyncFnOnce(&Bench, &mut Report) -> Result<()>,
+    ) {
         let Self { bench, report, runtime, .. } = self;
         // The engines that a measurement starts panic where they can't: here that is one figure less.
         let measured = || runtime.block_on(measurement(bench, report));

@@ -90,7 +90,12 @@ pub(crate) async fn at_once(bench: &Bench, report: &mut Report) -> Result<()> {
         rate >= f64::from(RATE) * 0.98 && whole == calls,
     );
     let peak = machine::peak_mib(recorder.id())?;
-    report.budget("recorder, peak memory at that rate", format!("{peak:.0} MiB"), "<= 256 MiB", peak <= 256.0);
+    report.budget(
+        "recorder, peak memory at that rate",
+        format!("{peak:.0} MiB"),
+        "<= 256 MiB",
+        peak <= 256.0,
+    );
     gateway.stop()?;
     recorder.stop()
 }

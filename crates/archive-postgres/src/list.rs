@@ -217,7 +217,10 @@ impl Sources {
                 sql.push(if at == 0 { "(" } else { " UNION (" });
                 branch(&mut sql, driver, &self.others, window);
                 // Each is cut to what a page can show before they are put together.
-                sql.push(newest_first).push(" LIMIT ").bind(Value::Int(int(skip.saturating_add(limit)))).push(")");
+                sql.push(newest_first)
+                    .push(" LIMIT ")
+                    .bind(Value::Int(int(skip.saturating_add(limit))))
+                    .push(")");
             }
             sql.push(") AS u").push(newest_first);
         }

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use verbatim_core::model::{Dialect, Exchange, ExchangeId, ExchangeRecord, Outcome, ProviderDialect, Timestamp};
+use verbatim_core::model::{
+    Dialect, Exchange, ExchangeId, ExchangeRecord, Outcome, ProviderDialect, Timestamp,
+};
 use verbatim_core::ports::Commit;
 
 use crate::traffic::{Words, call};

@@ -114,7 +114,9 @@ async fn explained(client: &Object, query: &str, marks: &[&str]) -> Result<usize
         for (order, limit) in [(Order::NewestFirst, 51), (Order::Any, 10_000)] {
             let plan = explain(client, &sources.select(&window, order, 0, limit)).await;
             if let Some(fault) = fault(&plan, &of_window, marks) {
-                return Err(format!("`{query}`, {order:?}: {fault}, expected {marks:?} in {of_window:?}:\n{plan}"));
+                return Err(format!(
+                    "`{query}`, {order:?}: {fault}, expected {marks:?} in {of_window:?}:\n{plan}"
+                ));
             }
         }
     }
@@ -157,7 +159,8 @@ async fn no_list_goes_unnoticed_whose_index_is_gone() {
     let (archive, name) = filled().await;
     let client = archive.engine.database.reads.get().await.unwrap();
     let server = PostgresServer::shared();
-    let sql = "SELECT indexname FROM pg_indexes WHERE tablename = 'exchange' AND indexname <> 'exchange_pkey'";
+    let sql =
+        "SELECT indexname FROM pg_indexes WHERE tablename = 'exchange' AND indexname <> 'exchange_pkey'";
     let there = server.sql(&name, sql);
     let named: BTreeSet<&str> = FOUND.iter().map(|(_, _, index)| *index).collect();
     assert_eq!(there.lines().collect::<BTreeSet<_>>(), named, "each index has a query that needs it");
@@ -183,7 +186,8 @@ async fn patterns_find_the_same_whether_values_are_few_or_many_or_long() {
     let archive = PostgresArchive::connect(&config, Arc::new(SystemClock)).await.unwrap();
     let client = archive.engine.database.reads.get().await.unwrap();
     let now = SystemClock.now();
-    let mut paths: Vec<String> = ["/v1/files", "/v1/FILES/a_b", "/v1/files/a%b", "/v2/chat"].map(str::to_owned).to_vec();
+    let mut paths: Vec<String> =
+        ["/v1/files", "/v1/FILES/a_b", "/v1/files/a%b", "/v2/chat"].map(str::to_owned).to_vec();
     // First few values, then one that is too long to be known, then too many.
     let rounds: [Vec<String>; 3] = [
         Vec::new(),

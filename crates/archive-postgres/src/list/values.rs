@@ -81,7 +81,9 @@ fn known(column: &str, begin: &str, like: &str, window: &Window) -> Sql {
     let expression = format!("lower(left(e.{column}, {INDEXED}))");
     let mut sql = Sql::default();
     let next = |sql: &mut Sql, after: &str| {
-        sql.push(&format!("SELECT {expression} FROM exchange AS e WHERE e.{column} IS NOT NULL AND {expression} "));
+        sql.push(&format!(
+            "SELECT {expression} FROM exchange AS e WHERE e.{column} IS NOT NULL AND {expression} "
+        ));
         match after {
             "" => sql.push(">= ").bind(Value::Text(begin.to_owned())),
             after => sql.push("> ").push(after),
