@@ -12,6 +12,7 @@ mod report;
 mod scale_out;
 mod targets;
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
@@ -60,12 +61,15 @@ struct Arguments {
     /// Exchanges in the archive whose lists are timed.
     #[arg(long, default_value_t = 1_000_000)]
     listed: u32,
+    /// Where the binaries to measure are, built beforehand; without, they are built now.
+    #[arg(long)]
+    binaries: Option<PathBuf>,
 }
 
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
     let bench = Bench {
-        binaries: targets::build()?,
+        binaries: arguments.binaries.map_or_else(targets::build, Ok)?,
         time: Duration::from_secs(arguments.seconds.max(1)),
         rounds: arguments.rounds.max(1),
         backlog: arguments.backlog,

@@ -118,7 +118,7 @@ pub(crate) async fn lists(bench: &Bench, report: &mut Report) -> Result<()> {
     let pages = pages(address, now).await?;
     let query = |query: &&str| format!("{LIST}&q={}", encoded(query));
     let shown = |query: &&str| format!("/exchanges?q={}", encoded(query));
-    let overview = ["/?hours=24", "/?hours=168", "/?hours=720", "/exchanges", "/api/v1/health"];
+    let overview = ["/?hours=24", "/?hours=168", "/?hours=720", "/exchanges"];
     for (what, paths) in [
         ("list page, next pages and one by its id", pages),
         ("filters", FILTERS.iter().map(query).collect()),

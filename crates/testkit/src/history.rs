@@ -38,8 +38,8 @@ pub fn commits(now: Timestamp, records: u32, numbers: std::ops::Range<u32>) -> V
 }
 
 fn record(words: &mut Words, at: Timestamp, n: u32) -> ExchangeRecord {
-    let mut record = call(words, if n % WITH_BODIES == 0 { 1_500 } else { 600 });
-    if n % WITH_BODIES != 0 {
+    let mut record = call(words, if n.is_multiple_of(WITH_BODIES) { 1_500 } else { 600 });
+    if !n.is_multiple_of(WITH_BODIES) {
         record.bodies.clear();
     }
     let mut id = *ExchangeId::lowest_at(at).as_bytes();
@@ -79,7 +79,7 @@ fn said(words: &mut Words, exchange: &mut Exchange, n: u32) {
     exchange.caller.project = Some(format!("project-{}", user % 9));
     exchange.session = (words.number(10) < 6).then(|| format!("session-{}", skewed(words, 40_000)));
     exchange.tags = match n % 100 {
-        0 if n % RARE == 0 => vec!["nightly".to_owned(), "eval".to_owned()],
+        0 if n.is_multiple_of(RARE) => vec!["nightly".to_owned(), "eval".to_owned()],
         0..2 => vec!["eval".to_owned()],
         _ => Vec::new(),
     };

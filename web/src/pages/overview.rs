@@ -14,7 +14,7 @@ use verbatim_core::ports::{ListRequest, PortResult, StatsRequest};
 
 use super::chrome::unrecorded;
 use super::{Chrome, asks_for, html};
-use crate::api::{PipelineBody, pipeline, step_for};
+use crate::api::{PipelineBody, pipeline};
 use crate::find::FoundItem;
 use crate::state::{App, Shared};
 use crate::text::Text;
@@ -196,7 +196,8 @@ async fn summary(app: &App, c: &Chrome, hours: u64, fitted: bool) -> Result<Summ
 async fn ask(app: &App, c: &Chrome, hours: u64, fitted: bool) -> PortResult<Summary> {
     let span = Duration::from_secs(hours * 3600);
     let range = c.now.minus(span)..c.now;
-    let request = StatsRequest { range: range.clone(), step: step_for(span), model: None, provider: None };
+    // One stretch: the page shows no course of time, and shorter ones would be read minute by minute at their ends.
+    let request = StatsRequest { range: range.clone(), step: span, model: None, provider: None };
     let archive = &app.ports.archive;
     let (stats, models, failures) = tokio::try_join!(
         archive.stats(request),

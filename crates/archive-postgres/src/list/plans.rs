@@ -4,16 +4,20 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use verbatim_core::model::ExchangeId;
 use verbatim_core::model::query::parse;
-use verbatim_core::ports::{Archive as _, Clock, SystemClock};
-use verbatim_testkit::measure;
+use verbatim_core::ports::{Archive as _, Clock, Commit, SystemClock};
+use verbatim_testkit::history::DAYS;
 use verbatim_testkit::postgres::PostgresServer;
+use verbatim_testkit::{ExchangeBuilder, measure};
 
 use super::*;
 use crate::{PostgresArchive, PostgresConfig, migrate};
 
 /// How far back records go.
-const FILLED: Duration = Duration::from_secs(verbatim_testkit::history::DAYS * 86_400);
+const FILLED: Duration = Duration::from_secs(DAYS * 86_400);
+/// A path that few calls take.
+const RARE: &str = "/v1/batches";
 
 /// Some thousand records over thirty days, and what PostgreSQL knows of them; with the name of their database.
 async fn filled() -> (PostgresArchive, String) {
@@ -22,7 +26,14 @@ async fn filled() -> (PostgresArchive, String) {
     let config = PostgresConfig::new(server.url(&name));
     migrate(&config).await.unwrap();
     let archive = PostgresArchive::connect(&config, Arc::new(SystemClock)).await.unwrap();
-    measure::fill(&archive, SystemClock.now(), 6_000).await.unwrap();
+    let now = SystemClock.now();
+    measure::fill(&archive, now, 6_000).await.unwrap();
+    // On each day one that is rare.
+    let rare = (0..u32::try_from(DAYS).unwrap()).map(|age| {
+        let id = ExchangeId::lowest_at(now.minus(Duration::from_secs(86_400) * age));
+        Commit { record: ExchangeBuilder::new(id).with(|exchange| exchange.path = RARE.to_owned()).build() }
+    });
+    archive.commit(rare.collect()).await.unwrap();
     server.sql(&name, "ANALYZE");
     (archive, name)
 }
@@ -50,7 +61,7 @@ const FOUND: &[(&str, &str, &str)] = &[
     ("owner:user-1", text!("owner"), "exchange_owner"),
     ("provider:local", text!("provider"), "exchange_provider"),
     ("provider:loc*", text!("provider"), "exchange_provider"),
-    ("path:moderations", text!("path"), "exchange_path"),
+    ("path:batches", text!("path"), "exchange_path"),
     ("method:get", text!("method"), "exchange_method"),
     ("dialect:ollama", "Index Cond: ((dialect = ", "exchange_dialect"),
     ("status:204", "Index Cond: ((status >= ", "exchange_status"),
@@ -58,7 +69,6 @@ const FOUND: &[(&str, &str, &str)] = &[
     ("tokens:>1000000", "Index Cond: ((total_tokens >= ", "exchange_tokens"),
     ("cost:>100", "Index Cond: ((cost_micros >= ", "exchange_cost"),
     ("has:error", "_id_outcome_status_idx on ", "exchange_troubled"),
-    ("status:>=500", "_id_outcome_status_idx on ", "exchange_troubled"),
     ("outcome:timed_out", "_id_outcome_status_idx on ", "exchange_troubled"),
     ("error:overloaded", "_id_outcome_status_idx on ", "exchange_troubled"),
     ("tag:nightly", "_id_idx on ", "exchange_tags"),
@@ -68,6 +78,7 @@ const FOUND: &[(&str, &str, &str)] = &[
 const WALKED: &[&str] = &[
     "",
     "status:200",
+    "status:>=500",
     "outcome:completed",
     "has:tool",
     "stream:true",
@@ -198,8 +209,8 @@ async fn patterns_find_the_same_whether_values_are_few_or_many_or_long() {
     for round in rounds {
         paths.extend(round);
         let new = paths[stored..].iter().map(|path| {
-            let builder = verbatim_testkit::ExchangeBuilder::minted();
-            verbatim_core::ports::Commit { record: builder.with(|e| e.path = path.clone()).build() }
+            let builder = ExchangeBuilder::minted();
+            Commit { record: builder.with(|e| e.path = path.clone()).build() }
         });
         archive.commit(new.collect()).await.unwrap();
         stored = paths.len();
