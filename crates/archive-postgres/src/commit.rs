@@ -18,7 +18,7 @@ use crate::day::day_of;
 use crate::error::{Fault, Kind};
 use crate::records::columns::Table;
 use crate::records::find;
-use crate::records::store::{Batch, Row, store};
+use crate::records::store::{Batch, Row, close_ended, store};
 use crate::tombstone::Tombstone;
 
 /// A record that can be stored, and its place in the batch.
@@ -231,6 +231,11 @@ impl Engine {
                 stored
             })
             .await?;
+        // Whatever becomes of this, the records are stored; who checkpoints or settles one that stays open closes it.
+        let closed = self.database.writes.run(async |client: Object| close_ended(client, batch).await).await;
+        if let Err(fault) = closed {
+            tracing::debug!(%fault, "exchanges may stay open for a while though they are archived");
+        }
         let committed = |stored: bool| if stored { Committed::Stored } else { Committed::Superseded };
         Ok(stored.into_iter().map(committed).collect())
     }

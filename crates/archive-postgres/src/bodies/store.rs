@@ -90,13 +90,18 @@ pub(crate) async fn insert_blocks(transaction: &Transaction<'_>, new: &NewBlocks
     if new.blocks.is_empty() {
         return Ok(());
     }
-    let sql = "INSERT INTO block (bucket, number, data) SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bytea[])";
+    // A batch comes again under the same numbers where the answer to its commit was lost.
+    let sql = "INSERT INTO block (bucket, number, data) \
+               SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bytea[]) ON CONFLICT DO NOTHING";
     let statement = transaction.prepare_cached(sql).await.doing(DOING)?;
     for group in new.groups() {
         let buckets: Vec<i64> = group.iter().map(|(bucket, _, _)| number_of(*bucket)).collect();
         let numbers: Vec<i64> = group.iter().map(|(_, number, _)| *number).collect();
         let data: Vec<&[u8]> = group.iter().map(|(_, _, block)| block.data.as_slice()).collect();
-        transaction.execute(&statement, &[&buckets, &numbers, &data]).await.doing(DOING)?;
+        let stored = transaction.execute(&statement, &[&buckets, &numbers, &data]).await.doing(DOING)?;
+        if stored < group.len() as u64 {
+            refuse_others(transaction, &buckets, &numbers, &data).await?;
+        }
     }
     // In one statement and sorted, so that two writers who bring the same pieces don't wait for each other in a circle.
     let mut pieces = BTreeMap::new();
@@ -118,6 +123,30 @@ pub(crate) async fn insert_blocks(transaction: &Transaction<'_>, new: &NewBlocks
     let statement = transaction.prepare_cached(sql).await.doing(DOING)?;
     transaction.execute(&statement, &[&buckets, &addresses, &blocks, &starts]).await.doing(DOING)?;
     Ok(())
+}
+
+/// Refuses to take blocks for stored whose numbers are those of other ones: records would show bodies of somebody else.
+async fn refuse_others(
+    transaction: &Transaction<'_>,
+    buckets: &[i64],
+    numbers: &[i64],
+    data: &[&[u8]],
+) -> Result<(), Fault> {
+    const DOING: &str = "compare blocks";
+    let sql = "SELECT count(*)
+               FROM unnest($1::bigint[], $2::bigint[], $3::bytea[]) AS w (bucket, number, data)
+               JOIN block AS b ON b.bucket = w.bucket AND b.number = w.number
+               WHERE b.data <> w.data";
+    let statement = transaction.prepare_cached(sql).await.doing(DOING)?;
+    let row = transaction.query_one(&statement, &[&buckets, &numbers, &data]).await.doing(DOING)?;
+    match row.get::<_, i64>(0) {
+        0 => Ok(()),
+        others => Err(Fault::permanent(format!(
+            "{others} blocks can't be stored: PostgreSQL has others under their numbers, so its sequence block_number \
+             was set back, as by a restore that left sequences out; end what writes to the archive, run `SELECT \
+             setval('block_number', max(number) + 1) FROM block`, then start it again"
+        ))),
+    }
 }
 
 /// Where those pieces are that are there.

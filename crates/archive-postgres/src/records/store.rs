@@ -80,10 +80,13 @@ pub(crate) async fn store(mut client: Object, batch: &Batch<'_>) -> Result<Vec<b
     insert_blocks(&transaction, batch.blocks).await?;
     let stored = store_rows(&transaction, batch.rows, &tombstone).await?;
     transaction.commit().await.doing(DOING)?;
-    // Who remembered one as open at the same time saw no record yet, and this transaction did not see what it
-    // remembered.
-    open_exchanges::close(&client, &ended(batch.rows)).await?;
     Ok(stored)
+}
+
+/// Closes what ended with a batch that is stored. Who remembered one as open at the same time saw no record yet, and the
+/// transaction did not see what it remembered.
+pub(crate) async fn close_ended(client: Object, batch: &Batch<'_>) -> Result<(), Fault> {
+    open_exchanges::close(&client, &ended(batch.rows)).await
 }
 
 fn ended(rows: &[Row]) -> Vec<Uuid> {

@@ -106,3 +106,84 @@ async fn a_server_that_is_down_or_hangs_is_transient_and_not_waited_for_without_
     until(async || try_commit(&archive, &batch(5)).await.is_ok()).await;
     archive.close().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_commit_whose_answer_is_lost_comes_again_and_is_there_once() {
+    let server = PostgresServer::start(&PostgresOptions::default());
+    let (name, config) = database(&server).await;
+    let archive = connect(&config).await;
+    store(&archive, &batch(1)).await;
+    // A commit that waits for a standby is there already: it has only no answer yet.
+    server.sql(&name, "ALTER SYSTEM SET synchronous_standby_names = 'nobody'");
+    server.sql(&name, "SELECT pg_reload_conf()");
+    let (committer, records) = (Arc::clone(&archive), batch(2));
+    let again = records.clone();
+    let committing = tokio::spawn(async move { try_commit(&committer, &again).await });
+    let unanswered = format!(
+        "FROM pg_stat_activity WHERE datname = '{name}' AND wait_event = 'SyncRep' \
+         AND application_name = 'verbatim writes'"
+    );
+    until(async || server.sql(&name, &format!("SELECT count(*) {unanswered}")) != "0").await;
+    server.sql(&name, &format!("SELECT pg_terminate_backend(pid, 30000) {unanswered}"));
+    server.sql(&name, "ALTER SYSTEM RESET synchronous_standby_names");
+    server.sql(&name, "SELECT pg_reload_conf()");
+    let committed = committing.await.unwrap().unwrap();
+    assert!(committed.iter().all(|one| matches!(one, Committed::Superseded)), "{committed:?}");
+    for record in &records {
+        let body = archive.body(record.exchange.id, Leg::ClientRequest).await.unwrap();
+        assert_eq!(body.as_ref(), Some(&record.bodies[0]));
+    }
+    let health = archive.health().await.unwrap();
+    assert_eq!((health.exchanges, health.outbox), (16, 16));
+    archive.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_session_that_ends_behind_the_commit_does_not_fail_it() {
+    let server = PostgresServer::shared();
+    let (name, config) = database(server).await;
+    // Exchanges are closed in the transaction, and once more behind it: there every session ends.
+    server.sql(
+        &name,
+        "CREATE SEQUENCE ended;
+         CREATE FUNCTION cut() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+             IF pg_current_xact_id_if_assigned() IS NULL THEN
+                 PERFORM nextval('ended'), pg_terminate_backend(pg_backend_pid());
+             END IF;
+             RETURN NULL;
+         END $$;
+         CREATE TRIGGER cut BEFORE DELETE ON open_exchange FOR EACH STATEMENT EXECUTE FUNCTION cut();",
+    );
+    let archive = connect(&config).await;
+    let records = batch(1);
+    store(&archive, &records).await;
+    assert_eq!(server.sql(&name, "SELECT is_called FROM ended"), "t");
+    assert!(archive.ranks(&ids(&records)).await.unwrap().iter().all(Option::is_some));
+    archive.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn numbers_of_blocks_that_were_set_back_are_refused_and_no_body_is_taken_for_another() {
+    let server = PostgresServer::shared();
+    let (name, config) = database(server).await;
+    let archive = connect(&config).await;
+    let records = batch(1);
+    store(&archive, &records).await;
+    archive.close().await;
+    server.sql(&name, "SELECT setval('block_number', 1, false)");
+    let archive = connect(&config).await;
+    let error = try_commit(&archive, &batch(2)).await.unwrap_err();
+    let PortError::Permanent(why) = &error else { panic!("{error:?}") };
+    let remedy = "SELECT setval('block_number', max(number) + 1) FROM block";
+    assert!(why.contains(remedy), "{why}");
+    archive.close().await;
+    server.sql(&name, remedy);
+    let archive = connect(&config).await;
+    let others = batch(2);
+    store(&archive, &others).await;
+    for record in records.iter().chain(&others) {
+        let body = archive.body(record.exchange.id, Leg::ClientRequest).await.unwrap();
+        assert_eq!(body.as_ref(), Some(&record.bodies[0]));
+    }
+    archive.close().await;
+}
