@@ -208,7 +208,7 @@ impl Pipeline {
         let Gateway { ports, config, relay, gauges, .. } = gateway;
         let tasks = TaskTracker::new();
         let (stop_publisher, stop_others) = (CancellationToken::new(), CancellationToken::new());
-        let spool_index = Arc::<SpoolIndex>::default();
+        let spool_index = Arc::new(SpoolIndex::new(Arc::clone(gauges)));
         let publisher = Publisher::new(PublisherConfig {
             gateway: Arc::clone(name),
             body_keys: Arc::clone(&gateway.body_keys),

@@ -263,7 +263,7 @@ impl Publisher {
     fn published(&mut self, id: ExchangeId, lane: LaneName) {
         self.machines.remove(&id);
         if lane == LaneName::Spool {
-            self.config.gauges.spooled.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            self.config.spool_index.ended(id);
         }
     }
 
