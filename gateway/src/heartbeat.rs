@@ -119,10 +119,12 @@ mod tests {
     async fn a_gateway_that_counts_as_dead_speaks_though_its_spool_is_not_read_yet() {
         let log = Arc::new(MemoryLog::new(Duration::ZERO));
         log.heartbeat("other").await.unwrap();
-        let mut tasks = JoinSet::new();
-        tasks.spawn(run(Arc::clone(&log) as _, "now".into(), Arc::default(), CancellationToken::new()));
+        let (mut tasks, index) = (JoinSet::new(), Arc::<SpoolIndex>::default());
+        let spool = Arc::clone(&index);
+        tasks.spawn(run(Arc::clone(&log) as _, "now".into(), spool, CancellationToken::new()));
         let heard = async {
             while log.liveness("now").await.unwrap() != Liveness::Alive {
+                index.stock_goes_on();
                 tokio::task::yield_now().await;
             }
         };

@@ -78,7 +78,7 @@ impl SpoolIndex {
     }
 
     /// Some more is known of what earlier processes left, and not yet all.
-    pub(super) fn stock_goes_on(&self) {
+    pub(crate) fn stock_goes_on(&self) {
         self.stock.send_modify(|stock| stock.steps += 1);
     }
 
