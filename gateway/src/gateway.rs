@@ -2,11 +2,14 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -62,6 +65,11 @@ pub enum GatewayError {
         /// Why not.
         error: io::Error,
     },
+    /// A part of it panicked: it took no more calls from then on, and what it could not record is counted.
+    #[error(
+        "its {0} panicked, which is a fault of the program: the log says where; start it again, and report it"
+    )]
+    Panicked(&'static str),
 }
 
 /// A gateway that listens; it serves once it runs.
@@ -125,7 +133,11 @@ impl Gateway {
 
     /// Serves until `token` is cancelled, then drains: calls under way may finish up to the drain timeout, what
     /// was captured is flushed to the log or the spool.
+    ///
+    /// # Errors
+    /// [`GatewayError::Panicked`]: as soon as a part of it has, it drains.
     pub async fn run(self, token: CancellationToken) -> Result<(), GatewayError> {
+        let token = token.child_token();
         let gateway: Arc<str> = self.config.gateway_id.as_str().into();
         let pipeline = Pipeline::start(&self, &gateway);
         let connections = TaskTracker::new();
@@ -152,11 +164,11 @@ impl Gateway {
         tokio::select! {
             () = listening => {}
             () = tidying => {}
+            () = pipeline.panicked() => token.cancel(),
         }
 
         drain(&relay, [&connections, &tasks], &hard_stop, config.timeouts.drain).await;
-        pipeline.finish().await;
-        Ok(())
+        pipeline.finish().await
     }
 }
 
@@ -197,19 +209,28 @@ async fn drain(
     }
 }
 
+const PUBLISHER: &str = "publisher";
+
 /// What runs behind the queue.
 struct Pipeline {
     tasks: TaskTracker,
     stop_publisher: CancellationToken,
     stop_others: CancellationToken,
+    /// The first of them that panicked.
+    panicked: watch::Sender<Option<&'static str>>,
 }
 
 impl Pipeline {
     fn start(gateway: &Gateway, name: &Arc<str>) -> Self {
         let Gateway { ports, config, relay, gauges, .. } = gateway;
-        let tasks = TaskTracker::new();
-        let (stop_publisher, stop_others) = (CancellationToken::new(), CancellationToken::new());
-        let spool_index = Arc::<SpoolIndex>::default();
+        let pipeline = Self {
+            tasks: TaskTracker::new(),
+            stop_publisher: CancellationToken::new(),
+            stop_others: CancellationToken::new(),
+            panicked: watch::Sender::new(None),
+        };
+        let stop = &pipeline.stop_others;
+        let spool_index = Arc::new(SpoolIndex::new(Arc::clone(gauges)));
         let publisher = Publisher::new(PublisherConfig {
             gateway: Arc::clone(name),
             body_keys: Arc::clone(&gateway.body_keys),
@@ -223,13 +244,11 @@ impl Pipeline {
             acknowledge: config.timeouts.acknowledge,
             flush: config.timeouts.acknowledge * 2 + FLUSH,
         });
-        tasks.spawn(publisher.run(stop_publisher.clone()));
-        tasks.spawn(heartbeat::run(
-            Arc::clone(&ports.log),
-            Arc::clone(name),
-            Arc::clone(&spool_index),
-            stop_others.clone(),
-        ));
+        let panicked = pipeline.panicked.clone();
+        let tell = move || note(&panicked, PUBLISHER);
+        pipeline.spawn(PUBLISHER, publisher.run(pipeline.stop_publisher.clone(), tell));
+        let (log, index) = (Arc::clone(&ports.log), Arc::clone(&spool_index));
+        pipeline.spawn("heartbeat", heartbeat::run(log, Arc::clone(name), index, stop.clone()));
         if ports.spool.is_none() {
             spool_index.stock_taken();
         }
@@ -242,22 +261,47 @@ impl Pipeline {
                 gauges: Arc::clone(gauges),
                 acknowledge: config.timeouts.acknowledge,
             });
-            tasks.spawn(replayer.run(stop_others.clone()));
+            pipeline.spawn("replayer of the spool", replayer.run(stop.clone()));
             if let Some(directory) = config.spool.directory.clone() {
                 let least = config.spool.min_free_bytes;
-                tasks.spawn(watch_disk(directory, least, Arc::clone(gauges), stop_others.clone()));
+                let watching = watch_disk(directory, least, Arc::clone(gauges), stop.clone());
+                pipeline.spawn("watch of the spool's disk", watching);
             }
         }
-        tasks.close();
-        Self { tasks, stop_publisher, stop_others }
+        pipeline.tasks.close();
+        pipeline
+    }
+
+    fn spawn(&self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
+        let panicked = self.panicked.clone();
+        self.tasks.spawn(async move {
+            if AssertUnwindSafe(task).catch_unwind().await.is_err() {
+                note(&panicked, name);
+            }
+        });
+    }
+
+    /// Returns once one of them has panicked.
+    async fn panicked(&self) {
+        // Can't fail: the sender lives in self.
+        let _ = self.panicked.subscribe().wait_for(Option::is_some).await;
     }
 
     /// Publishes what is left, then stops.
-    async fn finish(self) {
+    async fn finish(self) -> Result<(), GatewayError> {
         self.stop_publisher.cancel();
         self.stop_others.cancel();
         self.tasks.wait().await;
+        let panicked = *self.panicked.borrow();
+        panicked.map_or(Ok(()), |name| Err(GatewayError::Panicked(name)))
     }
+}
+
+/// Notes which one panicked first.
+fn note(panicked: &watch::Sender<Option<&'static str>>, name: &'static str) {
+    panicked.send_modify(|first| {
+        first.get_or_insert(name);
+    });
 }
 
 #[cfg(test)]

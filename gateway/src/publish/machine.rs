@@ -33,6 +33,8 @@ pub(super) const FLUSH_AFTER: Duration = Duration::from_millis(250);
 pub(super) struct Outgoing {
     what: What,
     pub(super) payload: Bytes,
+    /// Bytes of bodies in it.
+    bytes: usize,
     /// Bytes that go back to the budget once it is stored.
     charge: usize,
 }
@@ -80,6 +82,15 @@ enum Closing {
     Sent,
 }
 
+/// What is lost of an exchange that nobody takes.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum GivenUp {
+    /// There will be no record.
+    All,
+    /// There will be one without so many bytes of its bodies.
+    Bytes(usize),
+}
+
 /// One exchange on its way into the log.
 #[derive(Debug)]
 pub(super) struct Machine {
@@ -95,6 +106,10 @@ pub(super) struct Machine {
     closing: Closing,
     again: VecDeque<Outgoing>,
     in_flight: usize,
+    /// Bytes of bodies that it was given and that are stored nowhere, whatever they wait in.
+    unstored: usize,
+    /// Of those that are stored, the ones in the spool.
+    spooled: usize,
     failed: bool,
     sequences: Vec<Sequence>,
     manifests: Vec<Sequence>,
@@ -125,6 +140,8 @@ impl Machine {
             closing: Closing::Open,
             again: VecDeque::new(),
             in_flight: 0,
+            unstored: 0,
+            spooled: 0,
             failed: false,
             sequences: Vec::new(),
             manifests: Vec::new(),
@@ -179,6 +196,7 @@ impl Machine {
                 self.heads.push(closing::head(*head));
             }
             Event::Chunks { leg, offset, bytes, times } => {
+                self.unstored += bytes.len();
                 let buffer = if leg.is_request() { &mut self.request } else { &mut self.response };
                 buffer.push(offset, bytes, times);
             }
@@ -233,6 +251,10 @@ impl Machine {
     pub(super) fn stored(&mut self, outgoing: &Outgoing, sequence: Sequence) -> bool {
         self.in_flight -= 1;
         self.exchange.release(outgoing.charge);
+        self.unstored -= outgoing.bytes;
+        if self.lane == LaneName::Spool {
+            self.spooled += outgoing.bytes;
+        }
         match outgoing.what {
             What::Start => {
                 self.opening = Opening::Stored;
@@ -275,6 +297,7 @@ impl Machine {
     pub(super) fn never_stored(&mut self, outgoing: Outgoing) -> bool {
         self.in_flight -= 1;
         self.exchange.release(outgoing.charge);
+        self.unstored -= outgoing.bytes;
         let Ok(decoded) = decode(outgoing.payload) else { return false };
         let (Message::Part(part), What::Part) = (decoded.message, outgoing.what) else { return false };
         for piece in part.pieces {
@@ -289,6 +312,16 @@ impl Machine {
     /// Bytes that it still holds.
     pub(super) fn waiting(&self) -> usize {
         self.request.waiting() + self.response.waiting()
+    }
+
+    /// What is lost if nothing more of it is stored, and the spool is never read again if that is not `readable`.
+    pub(super) const fn given_up(&self, readable: bool) -> GivenUp {
+        let is_in_spool = matches!(self.lane, LaneName::Spool);
+        match self.opening {
+            Opening::Stored if readable || !is_in_spool => GivenUp::Bytes(self.unstored),
+            Opening::Stored if !self.carried.is_empty() => GivenUp::Bytes(self.unstored + self.spooled),
+            _ => GivenUp::All,
+        }
     }
 
     fn is_due(&self, now: Instant) -> bool {

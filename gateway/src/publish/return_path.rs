@@ -3,9 +3,13 @@
 use std::time::Duration;
 
 use tokio::time::timeout;
-use verbatim_core::ports::{CaptureLog, Message, PortError, Sequence};
-use verbatim_proto::decode;
+use verbatim_core::model::ExchangeId;
+use verbatim_core::ports::{CaptureLog, Message, MessageKind, PortError, Sequence};
+use verbatim_proto::v1::Part;
 use verbatim_proto::v1::envelope::Message as Body;
+use verbatim_proto::{decode, encode};
+
+use crate::spool::RETURNED;
 
 /// So many messages are taken at once; each can have half a megabyte.
 const SOME: usize = 16;
@@ -49,6 +53,28 @@ pub(super) async fn bring_back(
         }
     }
     Ok(sequences)
+}
+
+/// Says in the spool that an exchange was taken to the log, before more of it goes there: a later process would end it
+/// with what the spool still holds, though the log holds more. Gives where that stands. A spool that does not take it
+/// keeps nothing from going on; what it is asked to hold beyond its limit is little.
+pub(super) async fn mark_returned(
+    spool: &dyn CaptureLog,
+    gateway: &str,
+    id: ExchangeId,
+    wait: Duration,
+) -> Option<Sequence> {
+    let payload = encode(id, gateway, Body::Part(Part::default()));
+    let message = Message { kind: MessageKind::Part, gateway: RETURNED.to_owned(), exchange: id, payload };
+    let silent = |_| PortError::transient("append", "not confirmed in time");
+    let mut marked = timeout(wait, spool.append(vec![message])).await.map_err(silent);
+    match marked.as_mut().map(Vec::pop) {
+        Ok(Some(Ok(sequence))) => Some(sequence),
+        failed => {
+            tracing::debug!(exchange = %id, ?failed, "the spool could not note that an exchange left it");
+            None
+        }
+    }
 }
 
 /// Whether a message only names what the log holds already.

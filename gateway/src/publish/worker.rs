@@ -2,12 +2,13 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::BuildHasherDefault;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt, StreamExt};
 use tokio::time::sleep_until;
 use tokio_util::sync::CancellationToken;
 use verbatim_core::model::ExchangeId;
@@ -17,7 +18,7 @@ use super::LaneName;
 use super::backoff::Backoff;
 use super::choice::{Choice, choose};
 use super::lane::Lane;
-use super::machine::{FLUSH_AFTER, Machine};
+use super::machine::{FLUSH_AFTER, GivenUp, Machine};
 use crate::capture::{Event, Queue, Queued, Stage};
 use crate::health::Gauges;
 use crate::metrics::CallMetrics;
@@ -72,6 +73,7 @@ pub(crate) struct Publisher {
     spool: Option<Lane>,
     appends: FuturesUnordered<BoxFuture<'static, Done>>,
     metrics: CallMetrics,
+    /// What was taken off the queue, the first one last.
     events: Vec<Queued>,
 }
 
@@ -81,6 +83,14 @@ struct Tracked {
     is_timed: bool,
     /// It could not be taken out of the spool; another try waits for this.
     stays: Option<Backoff>,
+    /// That was because the spool could not be read.
+    is_unreadable: bool,
+}
+
+impl Tracked {
+    const fn new(machine: Machine) -> Self {
+        Self { machine, is_ready: false, is_timed: false, stays: None, is_unreadable: false }
+    }
 }
 
 impl Publisher {
@@ -102,8 +112,20 @@ impl Publisher {
         }
     }
 
-    /// Publishes until `stop` is cancelled; then what is left until it is stored, or the time for it is over.
-    pub(crate) async fn run(mut self, stop: CancellationToken) {
+    /// Publishes until `stop` is cancelled; then what is left until it is stored, or the time for it is over. What is
+    /// still here then is lost, and counted. Where this panics, `failed` is told at once, and what it held is lost with
+    /// all that comes until `stop`.
+    pub(crate) async fn run(mut self, stop: CancellationToken, failed: impl FnOnce()) {
+        let published = AssertUnwindSafe(self.publish(&stop)).catch_unwind().await;
+        if published.is_err() {
+            failed();
+            // Each time one event less.
+            while AssertUnwindSafe(self.refuse(&stop)).catch_unwind().await.is_err() {}
+        }
+        self.abandon();
+    }
+
+    async fn publish(&mut self, stop: &CancellationToken) {
         let mut deadline: Option<Instant> = None;
         loop {
             // A log that answers at once must not keep others from running.
@@ -126,7 +148,7 @@ impl Publisher {
             self.dispatch(now);
             let over = |deadline| self.machines.is_empty() || now >= deadline;
             if deadline.is_some_and(over) {
-                return self.abandon();
+                return;
             }
         }
     }
@@ -150,9 +172,12 @@ impl Publisher {
     }
 
     fn take_events(&mut self, now: Instant) {
-        let mut events = std::mem::take(&mut self.events);
-        self.config.queue.take(&mut events);
-        for Queued { exchange, event } in events.drain(..) {
+        // Where one panicked, those behind it still count.
+        if self.events.is_empty() {
+            self.config.queue.take(&mut self.events);
+            self.events.reverse();
+        }
+        while let Some(Queued { exchange, event }) = self.events.pop() {
             let id = exchange.id();
             if let Event::End(end) = &event {
                 self.metrics.ended(end);
@@ -160,17 +185,16 @@ impl Publisher {
             if let Event::Start(facts) = event {
                 let (gateway, keys) = (Arc::clone(&self.config.gateway), Arc::clone(&self.config.body_keys));
                 let machine = Machine::new(exchange, gateway, keys, facts);
-                self.machines.insert(id, Tracked { machine, is_ready: false, is_timed: false, stays: None });
+                self.machines.insert(id, Tracked::new(machine));
             } else if let Some(tracked) = self.machines.get_mut(&id) {
                 tracked.machine.event(event, now);
             }
             self.look_at(id, now);
         }
         // A burst's room is not kept for ever.
-        if events.capacity() > 1 << 16 {
-            events = Vec::new();
+        if self.events.capacity() > 1 << 16 {
+            self.events = Vec::new();
         }
-        self.events = events;
         self.config.gauges.unpublished.store(self.machines.len(), std::sync::atomic::Ordering::Relaxed);
     }
 
@@ -263,7 +287,7 @@ impl Publisher {
     fn published(&mut self, id: ExchangeId, lane: LaneName) {
         self.machines.remove(&id);
         if lane == LaneName::Spool {
-            self.config.gauges.spooled.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            self.config.spool_index.ended(id);
         }
     }
 
@@ -279,15 +303,26 @@ impl Publisher {
         }
     }
 
+    /// Tells all calls that nothing takes them, until `stop`.
+    async fn refuse(&mut self, stop: &CancellationToken) {
+        loop {
+            let is_over = stop.is_cancelled() && self.events.is_empty();
+            self.take_events(Instant::now());
+            self.machines.values().for_each(|tracked| tracked.machine.exchange().reached(Stage::Refused));
+            if is_over {
+                return;
+            }
+            let _ = stop.run_until_cancelled(self.config.queue.filled()).await;
+        }
+    }
+
     /// The time is over: what is still here is lost, and counted.
     fn abandon(self) {
-        for tracked in self.machines.values() {
-            let machine = &tracked.machine;
+        for Tracked { machine, is_unreadable, .. } in self.machines.values() {
             machine.exchange().reached(Stage::Refused);
-            if machine.is_started() {
-                self.config.gauges.count_lost(machine.waiting() as u64);
-            } else {
-                self.config.gauges.count_unrecorded(1);
+            match machine.given_up(!is_unreadable) {
+                GivenUp::All => self.config.gauges.count_unrecorded(1),
+                GivenUp::Bytes(bytes) => self.config.gauges.count_lost(bytes as u64),
             }
         }
         if !self.machines.is_empty() {

@@ -1,18 +1,29 @@
 //! From where on the spool is still needed, and for whom.
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::watch;
 use verbatim_core::model::ExchangeId;
 use verbatim_core::ports::Sequence;
 
+use crate::health::Gauges;
+
 /// Where each exchange that is in the spool begins there.
 #[derive(Debug, Default)]
 pub(crate) struct SpoolIndex {
     inner: Mutex<Inner>,
-    /// Whether it is known what earlier processes left.
-    has_stock: watch::Sender<bool>,
+    gauges: Arc<Gauges>,
+    stock: watch::Sender<Stock>,
+}
+
+/// How well it is known what earlier processes left.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Stock {
+    pub(crate) is_known: bool,
+    /// How often more became known.
+    pub(crate) steps: u64,
 }
 
 #[derive(Debug, Default)]
@@ -25,17 +36,24 @@ struct Inner {
 #[derive(Debug)]
 struct Begin {
     at: Sequence,
+    /// Its end is there, too: it waits to be replayed.
+    ended: bool,
     /// Earlier processes that wrote something of it to the log.
     writers: BTreeSet<String>,
 }
 
 impl Begin {
     const fn new(at: Sequence) -> Self {
-        Self { at, writers: BTreeSet::new() }
+        Self { at, ended: false, writers: BTreeSet::new() }
     }
 }
 
 impl SpoolIndex {
+    /// An index that shows in these how many exchanges wait to be replayed.
+    pub(crate) fn new(gauges: Arc<Gauges>) -> Self {
+        Self { gauges, ..Self::default() }
+    }
+
     /// Messages of an exchange are about to be written: they will stand behind everything that is known to be
     /// written now.
     pub(crate) fn expect(&self, id: ExchangeId) {
@@ -59,15 +77,25 @@ impl SpoolIndex {
         }
     }
 
+    /// Some more is known of what earlier processes left, and not yet all.
+    pub(crate) fn stock_goes_on(&self) {
+        self.stock.send_modify(|stock| stock.steps += 1);
+    }
+
     /// What earlier processes left is known now.
     pub(crate) fn stock_taken(&self) {
-        self.has_stock.send_replace(true);
+        self.stock.send_modify(|stock| stock.is_known = true);
+    }
+
+    /// How well it is known what earlier processes left.
+    pub(crate) fn stock(&self) -> Stock {
+        *self.stock.borrow()
     }
 
     /// Waits until it is known what earlier processes left.
-    pub(crate) async fn stock(&self) {
+    pub(crate) async fn known(&self) {
         // The sender lives as long as this borrow.
-        let _ = self.has_stock.subscribe().wait_for(|has_stock| *has_stock).await;
+        let _ = self.stock.subscribe().wait_for(|stock| stock.is_known).await;
     }
 
     /// The earlier processes whose exchanges are still in the spool.
@@ -81,9 +109,22 @@ impl SpoolIndex {
         inner.last = inner.last.max(sequence);
     }
 
+    /// The end of an exchange was written. Of one that was replayed since, nothing is in the spool any more.
+    pub(crate) fn ended(&self, id: ExchangeId) {
+        let mut inner = self.lock();
+        if let Some(begin) = inner.begins.get_mut(&id)
+            && !std::mem::replace(&mut begin.ended, true)
+        {
+            self.gauges.spooled.fetch_add(1, Relaxed);
+        }
+    }
+
     /// The spool needs nothing of an exchange any more.
     pub(crate) fn forget(&self, id: ExchangeId) {
-        self.lock().begins.remove(&id);
+        let mut inner = self.lock();
+        if inner.begins.remove(&id).is_some_and(|begin| begin.ended) {
+            self.gauges.spooled.fetch_sub(1, Relaxed);
+        }
     }
 
     /// Nothing below this sequence is needed.
@@ -115,6 +156,26 @@ mod tests {
         index.forget(two);
         index.written(30);
         assert_eq!(index.floor(), 31);
+    }
+
+    #[test]
+    fn an_exchange_waits_once_however_often_and_in_whatever_order_its_end_is_heard_of() {
+        let gauges = Arc::<Gauges>::default();
+        let index = SpoolIndex::new(Arc::clone(&gauges));
+        let spooled = || gauges.spooled.load(Relaxed);
+        let id = ExchangeId::mint();
+        index.expect(id);
+        assert_eq!(spooled(), 0);
+        index.ended(id);
+        index.found(id, 1);
+        index.ended(id);
+        assert_eq!(spooled(), 1);
+        // It is replayed, and confirmed to who wrote it only now.
+        index.forget(id);
+        index.ended(id);
+        assert_eq!(spooled(), 0);
+        index.forget(id);
+        assert_eq!(spooled(), 0);
     }
 
     #[test]

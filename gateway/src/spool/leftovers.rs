@@ -8,7 +8,7 @@ use verbatim_proto::v1::End;
 use verbatim_proto::v1::envelope::Message as Body;
 use verbatim_proto::{decode, delta_decode, delta_encode, encode};
 
-use super::{PROGRESS, SPOOLED, SpoolIndex};
+use super::{PROGRESS, RETURNED, SPOOLED, SpoolIndex};
 
 const SCAN_MESSAGES: usize = 1000;
 const SCAN_BYTES: usize = 4 << 20;
@@ -31,46 +31,51 @@ pub(super) struct Leftovers {
     pub(super) progress: HashMap<ExchangeId, Progress>,
     /// Exchanges that are to be replayed.
     pub(super) spooled: u64,
+    /// Those of them that have no end: their process is gone, and what they say of themselves ends there.
+    pub(super) open: HashMap<ExchangeId, Vec<Sequence>>,
 }
 
-/// Takes stock of a spool. Exchanges without an end whose process is gone get one: what they say of themselves
-/// ends there.
+/// Takes stock of a spool.
 pub(super) async fn take_stock(
     spool: &dyn CaptureLog,
     index: &SpoolIndex,
     gateway: &str,
 ) -> PortResult<Leftovers> {
     let floors = spool.floors().await?;
+    let returned = returned(spool, floors.last).await?;
     let mut found = Leftovers::default();
-    let mut open: HashMap<ExchangeId, Vec<Sequence>> = HashMap::new();
     let mut writers: Writers = HashMap::new();
     let mut from = 1;
     loop {
         let batch = spool.scan(SPOOLED, from, floors.last, SCAN_MESSAGES, SCAN_BYTES).await?;
         let Some((last, _)) = batch.last() else { break };
         from = last + 1;
+        index.stock_goes_on();
         for (sequence, message) in batch {
             let id = message.exchange;
+            if message.kind != MessageKind::End && returned.get(&id).is_some_and(|at| sequence < *at) {
+                continue;
+            }
             let writer = decode(message.payload).map(|decoded| decoded.gateway).ok();
             let writer = writer.filter(|writer| writer != gateway);
             let is_earlier = writer.is_some();
             writers.entry(id).or_default().extend(writer);
             if message.kind == MessageKind::End {
-                let pieces = open.remove(&id).unwrap_or_default();
+                let pieces = found.open.remove(&id).unwrap_or_default();
                 // One that was replayed may wait to be purged.
                 if sequence > floors.recorder {
                     index.found(id, pieces.first().copied().unwrap_or(sequence));
+                    index.ended(id);
                     found.spooled += 1;
                 }
             } else if is_earlier {
-                open.entry(id).or_default().push(sequence);
+                found.open.entry(id).or_default().push(sequence);
             }
         }
     }
     found.progress = progress(spool, floors.last, &mut writers).await?;
-    for (id, pieces) in open {
-        index.found(id, pieces.first().copied().unwrap_or(floors.last));
-        end(spool, gateway, id, &pieces).await?;
+    for (id, pieces) in &found.open {
+        index.found(*id, pieces.first().copied().unwrap_or(floors.last));
         found.spooled += 1;
     }
     for (id, writers) in writers {
@@ -79,8 +84,25 @@ pub(super) async fn take_stock(
     Ok(found)
 }
 
+/// Which exchanges were taken to the log, and up to where the spool is not needed for them.
+async fn returned(spool: &dyn CaptureLog, last: Sequence) -> PortResult<HashMap<ExchangeId, Sequence>> {
+    let mut found = HashMap::new();
+    let mut from = 1;
+    loop {
+        let batch = spool.scan(RETURNED, from, last, SCAN_MESSAGES, SCAN_BYTES).await?;
+        let Some((sequence, _)) = batch.last() else { return Ok(found) };
+        from = sequence + 1;
+        found.extend(batch.into_iter().map(|(sequence, message)| (message.exchange, sequence)));
+    }
+}
+
 /// Writes the end that an exchange's own process could not write.
-async fn end(spool: &dyn CaptureLog, gateway: &str, id: ExchangeId, pieces: &[Sequence]) -> PortResult<()> {
+pub(super) async fn end(
+    spool: &dyn CaptureLog,
+    gateway: &str,
+    id: ExchangeId,
+    pieces: &[Sequence],
+) -> PortResult<()> {
     let end = End {
         outcome: u32::from(Outcome::Incomplete.number()),
         error: Some("the gateway stopped before the call was over".to_owned()),

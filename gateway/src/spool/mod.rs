@@ -4,6 +4,7 @@
 //! in the log, its first message in the spool names what the log holds of it. To replay is to send its messages to
 //! the log, and then an end that names where they stand now.
 
+mod batches;
 mod disk;
 mod index;
 mod leftovers;
@@ -17,5 +18,8 @@ pub(crate) use replay::{Replayer, ReplayerConfig};
 /// The gateway's name on every message in the spool, whoever wrote it, so that a later process finds it. The
 /// envelopes keep the name of the process that wrote them.
 pub(crate) const SPOOLED: &str = "spool";
+/// The name on messages that say that an exchange was taken to the log and goes on there: what stands before them of it
+/// is not needed.
+pub(crate) const RETURNED: &str = "spool-returned";
 /// The name on messages that say how far the replay of an exchange has come.
 const PROGRESS: &str = "spool-progress";

@@ -15,6 +15,8 @@ pub(super) struct Plan {
     pub(super) id: ExchangeId,
     /// Where its end stands in the spool.
     pub(super) end_at: Sequence,
+    /// What its end takes there.
+    pub(super) end_bytes: usize,
     end: End,
     /// Where its other messages stand in the spool.
     pub(super) pieces: Vec<Sequence>,
@@ -50,6 +52,7 @@ impl Plan {
         let plan = Self {
             id: delivery.message.exchange,
             end_at: delivery.sequence,
+            end_bytes: delivery.message.payload.len(),
             end,
             pieces,
             logged: Vec::new(),

@@ -16,15 +16,16 @@ use verbatim_proto::v1::Part;
 use verbatim_proto::v1::envelope::Message as Body;
 use verbatim_proto::{delta_encode, encode};
 
-use super::leftovers::{Progress, take_stock};
+use super::batches::batches;
+use super::leftovers::{Progress, end, take_stock};
 use super::plan::{Plan, Step};
 use super::{PROGRESS, SpoolIndex};
 use crate::health::Gauges;
 
 /// So many exchanges are replayed together.
 const ENDS: PullLimit = PullLimit { messages: 64, bytes: 4 << 20, wait: Duration::from_secs(1) };
-/// So many of their messages are sent together; each can have half a megabyte.
-const PIECES: usize = 16;
+/// Ends of more bytes than that are sent alone, smaller ones along with the pieces of others.
+const ENDS_BYTES: usize = 1 << 20;
 const BACKOFF: Duration = Duration::from_millis(100);
 const BACKOFF_AT_MOST: Duration = Duration::from_secs(2);
 
@@ -45,13 +46,34 @@ pub(crate) struct Replayer {
     progress: HashMap<ExchangeId, Progress>,
     /// Exchanges whose replay this process has begun.
     has_begun: HashSet<ExchangeId>,
+    /// Ends that were set aside, and come again until their round succeeds.
+    set_aside: HashSet<Sequence>,
     /// Everything below this was let go.
     purged: Sequence,
 }
 
+/// The ends in hand.
+struct Round {
+    ends: Vec<Sequence>,
+}
+
+impl Round {
+    /// These are done with, up to this one: in order, so that a later process finds none acknowledged behind one that
+    /// is not.
+    async fn acknowledge(&mut self, spool: &dyn CaptureLog, last: Sequence) -> PortResult<()> {
+        let (done, left): (Vec<_>, Vec<_>) = self.ends.iter().partition(|sequence| **sequence <= last);
+        if !done.is_empty() {
+            spool.acknowledge(Consumer::Recorder, &done).await?;
+        }
+        self.ends = left;
+        Ok(())
+    }
+}
+
 impl Replayer {
     pub(crate) fn new(config: ReplayerConfig) -> Self {
-        Self { config, progress: HashMap::new(), has_begun: HashSet::new(), purged: 1 }
+        let (progress, has_begun, set_aside) = (HashMap::new(), HashSet::new(), HashSet::new());
+        Self { config, progress, has_begun, set_aside, purged: 1 }
     }
 
     /// Replays until `stop`; what is not replayed by then stays in the spool for the next process.
@@ -89,9 +111,14 @@ impl Replayer {
         if found.spooled > 0 {
             tracing::info!(exchanges = found.spooled, "an earlier process left exchanges in the spool");
         }
-        self.config.gauges.spooled.fetch_add(found.spooled, Relaxed);
         self.progress = found.progress;
         self.config.index.stock_taken();
+        // A full spool has no room for ends before it let go of what nobody needs.
+        self.tidy().await?;
+        for (id, pieces) in found.open {
+            end(&*self.config.spool, &self.config.gateway, id, &pieces).await?;
+            self.config.index.ended(id);
+        }
         self.measure().await
     }
 
@@ -102,15 +129,18 @@ impl Replayer {
             // Exchanges can leave the spool another way.
             return self.tidy().await;
         }
-        let ends: Vec<Sequence> = deliveries.iter().map(|delivery| delivery.sequence).collect();
-        let replayed = self.replay(deliveries, &ends).await;
-        if replayed.is_err() {
-            self.config.spool.hand_back(Consumer::Recorder, &ends).await?;
-        }
-        replayed
+        let mut round = Round { ends: deliveries.iter().map(|delivery| delivery.sequence).collect() };
+        let replayed = self.replay(deliveries, &mut round).await;
+        let handed_back = match replayed {
+            Ok(()) => Ok(()),
+            Err(_) => self.config.spool.hand_back(Consumer::Recorder, &round.ends).await,
+        };
+        // A full spool may take nothing, not even how far a replay has come, before it let go of something.
+        let tidied = self.tidy().await;
+        replayed.and(handed_back).and(tidied)
     }
 
-    async fn replay(&mut self, deliveries: Vec<Delivery>, ends: &[Sequence]) -> PortResult<()> {
+    async fn replay(&mut self, deliveries: Vec<Delivery>, round: &mut Round) -> PortResult<()> {
         let mut plans = Vec::with_capacity(deliveries.len());
         for delivery in deliveries {
             match Plan::of(&*self.config.spool, &delivery).await? {
@@ -128,35 +158,41 @@ impl Replayer {
         let begun: HashMap<usize, Progress> = begun.map(|index| (index, Progress::default())).collect();
         self.save(&plans, begun).await?;
         self.has_begun.extend(plans.iter().map(|plan| plan.id));
-        let places: Vec<(usize, Sequence)> = plans
-            .iter()
-            .enumerate()
-            .flat_map(|(index, plan)| plan.pieces.iter().map(move |sequence| (index, *sequence)))
-            .collect();
-        for some in places.chunks(PIECES) {
-            self.send_pieces(&mut plans, some).await?;
-            self.config.spool.progress(Consumer::Recorder, ends).await?;
+        let mut whole = Vec::new();
+        for batch in batches(plans.iter().map(|plan| plan.pieces.as_slice())) {
+            self.send(round, &mut plans, &whole, &batch.pieces).await?;
+            whole = batch.whole;
+            let end_bytes: usize = whole.iter().map(|index| plans[*index].end_bytes).sum();
+            if batch.is_last_of_large || end_bytes > ENDS_BYTES {
+                self.send(round, &mut plans, &std::mem::take(&mut whole), &[]).await?;
+            }
+            self.config.spool.progress(Consumer::Recorder, &round.ends).await?;
         }
-        self.send_ends(&plans).await?;
-        self.config.spool.acknowledge(Consumer::Recorder, ends).await?;
-        for plan in &plans {
-            self.progress.remove(&plan.id);
-            self.has_begun.remove(&plan.id);
-            self.config.index.forget(plan.id);
-            self.config.index.written(plan.end_at);
-        }
-        self.config.gauges.spooled.fetch_sub(plans.len() as u64, Relaxed);
-        self.tidy().await
+        self.send(round, &mut plans, &whole, &[]).await?;
+        // What was set aside behind the last of them.
+        round.acknowledge(&*self.config.spool, Sequence::MAX).await?;
+        self.set_aside.clear();
+        Ok(())
     }
 
-    /// Sends some messages, and saves where they stand now before others are sent.
-    async fn send_pieces(&mut self, plans: &mut [Plan], places: &[(usize, Sequence)]) -> PortResult<()> {
-        let sequences: Vec<Sequence> = places.iter().map(|(_, sequence)| *sequence).collect();
+    /// Sends the ends of exchanges whose pieces are all sent, and pieces of others; saves where these stand now before
+    /// more are sent.
+    async fn send(
+        &mut self,
+        round: &mut Round,
+        plans: &mut [Plan],
+        whole: &[usize],
+        pieces: &[(usize, Sequence)],
+    ) -> PortResult<()> {
+        if whole.is_empty() && pieces.is_empty() {
+            return Ok(());
+        }
+        let mut messages = self.ends(plans, whole).await?;
+        let sequences: Vec<Sequence> = pieces.iter().map(|(_, sequence)| *sequence).collect();
         let read = self.config.spool.read(&sequences).await?;
-        let mut messages = Vec::new();
         let mut owners = Vec::new();
         let mut dealt_with: HashMap<usize, Progress> = HashMap::new();
-        for ((owner, _), message) in places.iter().zip(read) {
+        for ((owner, _), message) in pieces.iter().zip(read) {
             let more = dealt_with.entry(*owner).or_default();
             more.done += 1;
             match plans[*owner].step(&self.config.gateway, message) {
@@ -171,9 +207,17 @@ impl Replayer {
                 Step::Missing => {}
             }
         }
-        let results = self.append(messages).await?;
-        for (owner, result) in owners.into_iter().zip(results) {
-            match result {
+        let mut of_ends = self.append(messages).await?;
+        let of_pieces = of_ends.split_off(whole.len().min(of_ends.len()));
+        let taken = of_ends.iter().take_while(|result| result.is_ok()).count();
+        self.replayed(round, whole[..taken].iter().map(|index| &plans[*index])).await?;
+        for result in of_ends {
+            if result?.is_none() {
+                self.config.gauges.count_unrecorded(1);
+            }
+        }
+        for (owner, result) in owners.into_iter().zip(of_pieces) {
+            match result? {
                 Some(sequence) => {
                     plans[owner].stand(&[sequence]);
                     dealt_with.entry(owner).or_default().stand.push(sequence);
@@ -182,6 +226,40 @@ impl Replayer {
             }
         }
         self.save(plans, dealt_with).await
+    }
+
+    /// The ends of these exchanges for the log, which takes the manifests that they need.
+    async fn ends(&self, plans: &[Plan], whole: &[usize]) -> PortResult<Vec<Message>> {
+        let mut ends = Vec::with_capacity(whole.len());
+        for plan in whole.iter().map(|index| &plans[*index]) {
+            let mut manifests = Vec::new();
+            for part in plan.manifests() {
+                let payload = encode(plan.id, &self.config.gateway, Body::Part(part));
+                for sent in self.append(vec![self.message(MessageKind::Part, plan.id, payload)]).await? {
+                    manifests.extend(sent?);
+                }
+            }
+            let payload = plan.end(&self.config.gateway, &manifests);
+            ends.push(self.message(MessageKind::End, plan.id, payload));
+        }
+        Ok(ends)
+    }
+
+    /// These exchanges are in the log, as far as it takes them.
+    async fn replayed(
+        &mut self,
+        round: &mut Round,
+        plans: impl Iterator<Item = &Plan> + Clone,
+    ) -> PortResult<()> {
+        let Some(last) = plans.clone().last() else { return Ok(()) };
+        round.acknowledge(&*self.config.spool, last.end_at).await?;
+        for plan in plans {
+            self.progress.remove(&plan.id);
+            self.has_begun.remove(&plan.id);
+            self.config.index.forget(plan.id);
+            self.config.index.written(plan.end_at);
+        }
+        Ok(())
     }
 
     async fn save(&mut self, plans: &[Plan], dealt_with: HashMap<usize, Progress>) -> PortResult<()> {
@@ -210,32 +288,13 @@ impl Replayer {
         Ok(())
     }
 
-    async fn send_ends(&self, plans: &[Plan]) -> PortResult<()> {
-        let mut ends = Vec::with_capacity(plans.len());
-        for plan in plans {
-            let mut manifests = Vec::new();
-            for part in plan.manifests() {
-                let payload = encode(plan.id, &self.config.gateway, Body::Part(part));
-                let sent = self.append(vec![self.message(MessageKind::Part, plan.id, payload)]).await?;
-                manifests.extend(sent.into_iter().flatten());
-            }
-            let payload = plan.end(&self.config.gateway, &manifests);
-            ends.push(self.message(MessageKind::End, plan.id, payload));
-        }
-        let refused = self.append(ends).await?.iter().filter(|sent| sent.is_none()).count();
-        if refused > 0 {
-            self.config.gauges.count_unrecorded(refused as u64);
-        }
-        Ok(())
-    }
-
     fn message(&self, kind: MessageKind, exchange: ExchangeId, payload: bytes::Bytes) -> Message {
         Message { kind, gateway: self.config.gateway.to_string(), exchange, payload }
     }
 
     /// Appends to the log, and then leaves it alone for as long as that took: the calls of the day come first.
     /// `None` stands for a message that the log will never take.
-    async fn append(&self, messages: Vec<Message>) -> PortResult<Vec<Option<Sequence>>> {
+    async fn append(&self, messages: Vec<Message>) -> PortResult<Vec<PortResult<Option<Sequence>>>> {
         if messages.is_empty() {
             return Ok(Vec::new());
         }
@@ -256,14 +315,20 @@ impl Replayer {
             })
             .collect();
         sleep(began.elapsed()).await;
-        sent
+        Ok(sent)
     }
 
-    async fn set_aside(&self, delivery: Delivery, reason: &str) -> PortResult<()> {
+    async fn set_aside(&mut self, delivery: Delivery, reason: &str) -> PortResult<()> {
         let Delivery { sequence, message, .. } = delivery;
+        if self.set_aside.contains(&sequence) {
+            return Ok(());
+        }
+        let (exchange, reason) = (message.exchange, reason.to_owned());
+        self.config.spool.dead_letter(vec![DeadLetter { sequence, message, reason }]).await?;
+        self.set_aside.insert(sequence);
+        self.config.index.forget(exchange);
         self.config.gauges.count_unrecorded(1);
-        self.config.index.forget(message.exchange);
-        self.config.spool.dead_letter(vec![DeadLetter { sequence, message, reason: reason.to_owned() }]).await
+        Ok(())
     }
 
     /// Lets go of what nobody needs any more.
@@ -285,115 +350,4 @@ impl Replayer {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::atomic::AtomicU32;
-
-    use verbatim_proto::v1::envelope::Message as Body;
-    use verbatim_proto::v1::{End, Piece, Start};
-    use verbatim_proto::{decode, delta_decode};
-    use verbatim_testkit::{Fault, FaultyLog, MemoryLog};
-
-    use super::super::SPOOLED;
-    use super::*;
-
-    fn replayer(gateway: &str, log: &Arc<FaultyLog>, spool: &Arc<FaultyLog>) -> Replayer {
-        Replayer::new(ReplayerConfig {
-            gateway: gateway.into(),
-            log: Arc::clone(log) as _,
-            spool: Arc::clone(spool) as _,
-            index: Arc::default(),
-            gauges: Arc::default(),
-            acknowledge: Duration::from_secs(5),
-        })
-    }
-
-    #[tokio::test]
-    async fn what_was_sent_but_could_not_be_noted_is_named_by_the_end_that_the_next_process_sends() {
-        let memory = || Arc::new(MemoryLog::new(Duration::from_secs(60)));
-        let (log_memory, spool_memory) = (memory(), memory());
-        let log = Arc::new(FaultyLog::new(Arc::clone(&log_memory) as _));
-        let spool = Arc::new(FaultyLog::new(Arc::clone(&spool_memory) as _));
-        let id = ExchangeId::mint();
-        let message = |kind, body| Message {
-            kind,
-            gateway: SPOOLED.to_owned(),
-            exchange: id,
-            payload: encode(id, "before", body),
-        };
-        let mut messages = vec![message(MessageKind::Start, Body::Start(Start::default()))];
-        for offset in 0..PIECES as u64 + 3 {
-            let part = Part { pieces: vec![Piece { offset, ..Default::default() }], ..Default::default() };
-            messages.push(message(MessageKind::Part, Body::Part(part)));
-        }
-        let count = messages.len();
-        let stand: Vec<_> = spool.append(messages).await.into_iter().map(Result::unwrap).collect();
-        let end = End { sequences: delta_encode(stand), ..Default::default() };
-        assert!(spool.append(vec![message(MessageKind::End, Body::End(end))]).await[0].is_ok());
-
-        // The note that it begins is taken, the first one of what was sent is not; nor does the log take its end.
-        let noted = AtomicU32::new(0);
-        spool.set_for_messages(Fault::Fail, move |message| {
-            message.gateway == PROGRESS && noted.fetch_add(1, Relaxed) > 0
-        });
-        log.set_for_messages(Fault::Fail, |message| message.kind == MessageKind::End);
-        let mut first = replayer("first", &log, &spool);
-        first.take_stock().await.unwrap();
-        first.round().await.unwrap_err();
-        spool.recover();
-        first.round().await.unwrap_err();
-        log.recover();
-        spool_memory.restart();
-        let mut second = replayer("second", &log, &spool);
-        second.take_stock().await.unwrap();
-        second.round().await.unwrap();
-
-        let (_, end) = log_memory.messages().pop().unwrap();
-        let Body::End(end) = decode(end.payload).unwrap().message else { panic!("an end") };
-        let named: Vec<_> = delta_decode(&end.sequences).collect();
-        let named = log_memory.read(&named).await.unwrap().into_iter().flatten();
-        let mut offsets: Vec<_> = named
-            .map(|message| match decode(message.payload).unwrap().message {
-                Body::Part(part) => Some(part.pieces[0].offset),
-                _ => None,
-            })
-            .collect();
-        offsets.sort_unstable();
-        offsets.dedup();
-        assert_eq!(offsets.len(), count);
-    }
-
-    #[tokio::test]
-    async fn an_end_for_a_process_that_died_behind_its_manifests_names_messages_of_the_exchange_alone() {
-        let memory = || Arc::new(MemoryLog::new(Duration::from_secs(60)));
-        let (log_memory, spool_memory) = (memory(), memory());
-        let log = Arc::new(FaultyLog::new(Arc::clone(&log_memory) as _));
-        let spool = Arc::new(FaultyLog::new(Arc::clone(&spool_memory) as _));
-        let (id, other) = (ExchangeId::mint(), ExchangeId::mint());
-        let message = |gateway: &str, exchange, kind, body| Message {
-            kind,
-            gateway: gateway.to_owned(),
-            exchange,
-            payload: encode(exchange, "before", body),
-        };
-        let start = || Body::Start(Start::default());
-        let part = |part| Body::Part(part);
-        // Where the spool's messages stand there, others stand in the log.
-        let mut before = vec![message("before", id, MessageKind::Start, start())];
-        before.extend((0..5).map(|_| message("before", other, MessageKind::Start, start())));
-        assert!(log.append(before).await.iter().all(Result::is_ok));
-        let carry = Part { carried: delta_encode([1]), ..Default::default() };
-        let piece = Part { pieces: vec![Piece::default()], ..Default::default() };
-        let manifest = Part { sequences: delta_encode([2, 3]), ..Default::default() };
-        let parts = [carry, piece.clone(), piece, manifest];
-        let spooled = parts.map(|one| message(SPOOLED, id, MessageKind::Part, part(one)));
-        assert!(spool.append(spooled.to_vec()).await.iter().all(Result::is_ok));
-
-        let mut next = replayer("next", &log, &spool);
-        next.take_stock().await.unwrap();
-        next.round().await.unwrap();
-        let (_, end) = log_memory.messages().pop().unwrap();
-        let Body::End(end) = decode(end.payload).unwrap().message else { panic!("an end") };
-        let named: Vec<_> = delta_decode(&end.sequences).collect();
-        assert_eq!(named, [1, 7, 8], "its start, and its parts behind those of others");
-    }
-}
+mod tests;

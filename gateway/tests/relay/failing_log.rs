@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use verbatim_core::model::Outcome;
+use verbatim_gateway::GatewayError;
 use verbatim_testkit::Fault;
 
 use crate::support::{After, Rig, TestLog, get, post, records, until};
@@ -135,4 +136,34 @@ async fn a_long_body_is_slowed_down_a_little_before_anything_of_it_is_lost() {
     let record = rig.record().await;
     assert_eq!(record.lost(), 0);
     assert_eq!(record.response.len(), 20_000_000);
+}
+
+#[tokio::test]
+async fn a_publisher_that_panics_ends_the_gateway_and_what_it_held_is_counted() {
+    let mut rig = Rig::start().await;
+    rig.log.faulty.set_for_messages(Fault::Fail, |_| panic!("a fault that the test asked for"));
+    calls(&rig, 1).await;
+    let ended = rig.ended().await;
+    assert!(matches!(ended, Err(GatewayError::Panicked("publisher"))), "{ended:?}");
+    let health = rig.health.snapshot();
+    assert_eq!((health.unrecorded, health.queue_bytes, health.in_flight), (1, 0, 0));
+}
+
+#[tokio::test]
+async fn a_replayer_that_panics_ends_the_gateway_and_its_spool_stays() {
+    let mut rig = Rig::over(TestLog::new(), Some(TestLog::new()), |config| {
+        config.timeouts.acknowledge = Duration::from_millis(200);
+    })
+    .await;
+    rig.log.faulty.cut_off();
+    let spool = rig.spool.as_ref().unwrap();
+    spool.faulty.set_for_messages(Fault::Fail, |message| {
+        assert!(message.gateway != "spool-progress", "a fault that the test asked for");
+        false
+    });
+    calls(&rig, 1).await;
+    let ended = rig.ended().await;
+    assert!(matches!(ended, Err(GatewayError::Panicked("replayer of the spool"))), "{ended:?}");
+    let health = rig.health.snapshot();
+    assert_eq!((health.unrecorded, health.lost_bytes, health.spooled), (0, 0, 1));
 }

@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use tokio::net::TcpStream;
 use verbatim_core::model::Outcome;
+use verbatim_core::ports::MessageKind;
+use verbatim_proto::decode;
+use verbatim_proto::v1::envelope::Message as Body;
 use verbatim_testkit::Fault;
 
 use crate::support::{After, Connection, Rig, TestLog, head, post, records, soon};
@@ -131,4 +134,25 @@ async fn what_nothing_takes_at_the_end_is_counted() {
     }
     rig.shutdown().await;
     assert_eq!(rig.health.snapshot().unrecorded, 5);
+}
+
+#[tokio::test]
+async fn the_bytes_of_an_end_that_nothing_takes_are_counted() {
+    let mut rig = Rig::with(|config| config.timeouts.acknowledge = Duration::from_millis(50)).await;
+    rig.log.faulty.set_for_messages(Fault::Fail, |message| message.kind == MessageKind::End);
+    let mut connection = stream(&rig, "chunks=5; chunk-delay=20ms; flush").await;
+    let answer = connection.receive("POST").await;
+    assert_eq!(answer.after, After::Whole);
+    rig.shutdown().await;
+    let mut stored = 0;
+    for (_, message) in rig.log.memory.messages() {
+        stored += match decode(message.payload).unwrap().message {
+            Body::Start(start) => start.request.map_or(0, |piece| piece.data.len()),
+            Body::Part(part) => part.pieces.iter().map(|piece| piece.data.len()).sum(),
+            Body::End(_) => panic!("no end is taken"),
+        };
+    }
+    let health = rig.health.snapshot();
+    assert_eq!(health.lost_bytes as usize + stored, STREAM.len() + answer.body.len());
+    assert_eq!(health.unrecorded, 0);
 }

@@ -222,6 +222,50 @@ async fn a_gateway_speaks_for_earlier_ones_while_their_exchanges_are_in_its_spoo
     until(|| distinct(&rig).len() == 3 && spooled(&rig) == 0).await;
 }
 
+#[tokio::test]
+async fn an_exchange_that_was_taken_back_to_the_log_is_not_ended_by_a_later_process() {
+    let (log, spool) = (TestLog::new(), TestLog::new());
+    let (log_memory, spool_memory) = (Arc::clone(&log.memory), Arc::clone(&spool.memory));
+    let mut first = Rig::over(log, Some(spool), |config| {
+        config.timeouts.acknowledge = Duration::from_millis(200);
+        config.timeouts.drain = Duration::from_millis(100);
+        config.spool.max_bytes = 20_000;
+    })
+    .await;
+    first.log.faulty.set_for_messages(Fault::Fail, |_| true);
+    calls(&first, 1).await;
+    until(|| spooled(&first) == 1).await;
+    let stays = spool_memory.messages()[0].1.exchange;
+    let mut connection = Connection::open(first.address).await;
+    let headers = [("x-mock", "size=6000000; chunks=200; chunk-delay=20ms; flush")];
+    connection.send(head("POST", "/v1/chat/completions", &headers, Some(STREAM.len()))).await;
+    connection.send(STREAM).await;
+    until(|| first.health.snapshot().spool_bytes >= 20_000).await;
+    // The log takes the stream, and not the call that keeps the spool from being purged.
+    first.log.faulty.set_for_messages(Fault::Fail, move |message| message.exchange == stays);
+    let parts = |memory: &MemoryLog| {
+        let is_part = |(_, message): &(u64, Message)| {
+            message.kind == MessageKind::Part
+                && message.exchange != stays
+                && message.gateway != "spool-returned"
+        };
+        memory.messages().iter().filter(|message| is_part(message)).count()
+    };
+    until(|| parts(&log_memory) > parts(&spool_memory) + 1).await;
+    let (left_log, left_spool) = (copy(&log_memory).await, copy(&spool_memory).await);
+    first.shutdown().await;
+
+    let second = Rig::over(TestLog::over(left_log), Some(TestLog::over(left_spool)), |config| {
+        config.gateway_id = "test-2".to_owned();
+    })
+    .await;
+    until(|| !records(&second.log.memory).is_empty() && spooled(&second) == 0).await;
+    // Who reads the log ends it with all that is there.
+    let ended: Vec<_> = distinct(&second).into_iter().map(|record| record.id).collect();
+    assert_eq!(ended, [stays]);
+    until(|| second.spool.as_ref().unwrap().memory.messages().is_empty()).await;
+}
+
 /// What a log's files hold when their process is gone.
 async fn copy(memory: &MemoryLog) -> MemoryLog {
     let copy = MemoryLog::new(Duration::from_secs(60));

@@ -49,6 +49,7 @@ impl Machine {
         self.in_flight -= 1;
         self.failed = false;
         self.lane = LaneName::Log;
+        self.spooled = 0;
         self.sequences = std::mem::take(&mut self.carried);
         self.sequences.extend(sequences);
         self.manifests.clear();

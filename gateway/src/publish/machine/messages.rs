@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use verbatim_core::model::RecordMode;
 use verbatim_proto::v1::envelope::Message;
-use verbatim_proto::v1::{Caller, Part, Start};
+use verbatim_proto::v1::{Caller, Part, Piece, Start};
 use verbatim_proto::{PART_BYTES, encode};
 
 use super::{Closing, FLUSH_BYTES, Machine, Opening, Outgoing, What};
@@ -100,6 +100,18 @@ impl Machine {
     }
 
     pub(super) fn outgoing(&self, what: What, message: Message, charge: usize) -> Outgoing {
-        Outgoing { what, payload: encode(self.exchange.id(), &self.gateway, message), charge }
+        let bytes = bytes_of(&message);
+        Outgoing { what, payload: encode(self.exchange.id(), &self.gateway, message), bytes, charge }
+    }
+}
+
+/// How many bytes of bodies a message carries.
+fn bytes_of(message: &Message) -> usize {
+    let of_pieces = |pieces: &[Piece]| pieces.iter().map(|piece| piece.data.len()).sum::<usize>();
+    let of_start = |start: &Start| start.request.as_ref().map_or(0, |piece| piece.data.len());
+    match message {
+        Message::Start(start) => of_start(start),
+        Message::Part(part) => of_pieces(&part.pieces),
+        Message::End(end) => of_pieces(&end.pieces) + end.start.as_deref().map_or(0, of_start),
     }
 }

@@ -11,6 +11,8 @@ use crate::config::{QueueLimits, Redaction};
 use crate::health::Gauges;
 use crate::publish::sequence_lists;
 
+mod giving_up;
+
 /// A log and a spool that keep what they are given, and the machine between.
 struct Bench {
     queue: Arc<Queue>,

@@ -13,7 +13,7 @@ use crate::publish::LaneName;
 use crate::publish::backoff::Backoff;
 use crate::publish::lane::Lane;
 use crate::publish::machine::Outgoing;
-use crate::publish::return_path::{NotReturned, bring_back};
+use crate::publish::return_path::{NotReturned, bring_back, mark_returned};
 use crate::spool::SPOOLED;
 
 pub(super) type Batch = Vec<(ExchangeId, Outgoing)>;
@@ -66,8 +66,15 @@ impl Publisher {
         self.log.begun();
         let (log, gateway, wait) =
             (self.log.store(), Arc::clone(&self.config.gateway), self.config.acknowledge);
+        let index = Arc::clone(&self.config.spool_index);
         self.appends.push(Box::pin(async move {
-            Done::BroughtBack(id, bring_back(&*spool, &*log, &gateway, stored, wait).await)
+            let brought_back = bring_back(&*spool, &*log, &gateway, stored, wait).await;
+            if brought_back.is_ok()
+                && let Some(sequence) = mark_returned(&*spool, &gateway, id, wait).await
+            {
+                index.written(sequence);
+            }
+            Done::BroughtBack(id, brought_back)
         }));
     }
 
@@ -86,12 +93,14 @@ impl Publisher {
                     Ok(sequences) => {
                         tracked.machine.brought_back(sequences);
                         tracked.stays = None;
+                        tracked.is_unreadable = false;
                         self.config.spool_index.forget(id);
                     }
                     Err(error) => {
                         tracing::debug!(exchange = %id, %error, "what the spool holds could not be taken to the log");
                         tracked.machine.stays_in_spool();
                         tracked.stays = Some(Backoff::after(tracked.stays, now));
+                        tracked.is_unreadable = matches!(error, NotReturned::Spool(_));
                     }
                 }
                 self.look_at(id, now);

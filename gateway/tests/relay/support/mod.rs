@@ -112,6 +112,11 @@ impl Rig {
         }
     }
 
+    /// How the gateway ends that nobody stopped.
+    pub(crate) async fn ended(&mut self) -> Result<(), GatewayError> {
+        soon(self.running.join_next()).await.expect("a gateway runs").expect("its parts alone panic")
+    }
+
     /// The records in the log, once there are `count` of them.
     pub(crate) async fn records(&self, count: usize) -> Vec<Record> {
         until(|| records(&self.log.memory).len() >= count).await;
