@@ -40,7 +40,6 @@ impl Report {
     }
 
     /// Something for whoever looks on, which is not for the table.
-    #[expect(clippy::unused_self, reason = "it is said where figures are")]
     pub(crate) fn say(&self, text: &str) {
         report_line(text);
     }

@@ -24,7 +24,7 @@ const LOOKS: u64 = 40;
 /// Records of one commit, and commits at a time.
 const BATCH: u32 = 1_000;
 const COMMITTERS: usize = 3;
-/// An answer that takes longer is a failure of its own.
+/// A page of the list.
 const LIST: &str = "/api/v1/exchanges?limit=50";
 
 /// Queries of one condition: frequent and rare values, those that an index finds and those that none does.
