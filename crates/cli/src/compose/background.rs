@@ -37,13 +37,12 @@ pub(super) async fn index_all(
         None => return Ok(()),
         Some(anew) => {
             if anew? {
-                build_anew(&ports, &token).await?;
+                build_anew(&index.indexing(), &ports, &token).await?;
             }
         }
     }
-    let indexing = async {
-        Ok(verbatim_search_indexer::run(IndexerConfig::default(), ports.clone(), token.clone()).await?)
-    };
+    let indexing =
+        async { Ok(verbatim_search_indexer::run(index.indexing(), ports.clone(), token.clone()).await?) };
     tokio::try_join!(indexing, mend(index.as_ref(), &ports, &token)).map(drop)
 }
 
@@ -55,7 +54,7 @@ async fn mend(index: &dyn IndexStore, ports: &Ports, token: &CancellationToken) 
     while token.run_until_cancelled(every.tick()).await.is_some() {
         match token.run_until_cancelled(index.needs_rebuild()).await {
             Some(Ok(true)) => {
-                if let Err(error) = build_anew(ports, token).await {
+                if let Err(error) = build_anew(&index.indexing(), ports, token).await {
                     tracing::error!("the search index can't be built anew: {error:#}");
                 }
             }
@@ -68,8 +67,8 @@ async fn mend(index: &dyn IndexStore, ports: &Ports, token: &CancellationToken) 
     Ok(())
 }
 
-async fn build_anew(ports: &Ports, token: &CancellationToken) -> Result<()> {
-    match verbatim_search_indexer::rebuild(&IndexerConfig::default(), ports, token, |_| {}).await {
+async fn build_anew(config: &IndexerConfig, ports: &Ports, token: &CancellationToken) -> Result<()> {
+    match verbatim_search_indexer::rebuild(config, ports, token, |_| {}).await {
         Ok(Progress { done: 0, .. }) | Err(IndexerError::Stopped) => Ok(()),
         Ok(Progress { done, .. }) => {
             tracing::info!(exchanges = done, "the search index was built anew");
