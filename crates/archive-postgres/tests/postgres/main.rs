@@ -3,6 +3,7 @@
 
 mod faults;
 mod hostile;
+mod keeping;
 mod races;
 mod refusals;
 mod retention;
