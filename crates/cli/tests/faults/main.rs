@@ -5,6 +5,9 @@
 #![expect(clippy::print_stderr, reason = "a test says what it judged")]
 #![expect(clippy::unwrap_used, reason = "what fails here fails the test, with its message")]
 
+#[path = "../scale_out/api.rs"]
+#[expect(dead_code, reason = "other test binaries use the rest of it")]
+mod api;
 mod backlog;
 #[path = "../e2e/calls.rs"]
 mod calls;
@@ -17,6 +20,7 @@ mod full;
 mod gateways;
 mod ground;
 mod load;
+mod meilisearch;
 mod messages;
 mod nats;
 mod place;
@@ -25,6 +29,7 @@ mod recorders;
 #[path = "../scale_out/role.rs"]
 #[expect(dead_code, reason = "other test binaries use the rest of it")]
 mod role;
+mod search;
 #[path = "../support/mod.rs"]
 #[expect(dead_code, reason = "other test binaries use the rest of it")]
 mod support;
