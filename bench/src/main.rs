@@ -17,7 +17,7 @@ use std::time::Duration;
 use anyhow::Result;
 use clap::Parser;
 
-use crate::measure::Bench;
+use crate::measure::{Bench, Meilisearch};
 use crate::report::Report;
 
 /// What can be measured.
@@ -39,6 +39,8 @@ enum What {
     Start,
     /// The roles on NATS and PostgreSQL: a backlog drained, everything at once, lists, memory.
     ScaleOut,
+    /// Word search on a Meilisearch that is given: an outbox drained, an index built anew, searches.
+    Search,
 }
 
 /// Measures the relay, its recording and its memory against the mock provider.
@@ -56,6 +58,15 @@ struct Arguments {
     /// Exchanges that the backlog which a recorder drains has at least.
     #[arg(long, default_value_t = 300_000)]
     backlog: u64,
+    /// A Meilisearch to measure word search on.
+    #[arg(long, env = "VERBATIM_TEST_MEILI_URL", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    meili_url: Option<String>,
+    /// The key that it asks for.
+    #[arg(long, env = "VERBATIM_TEST_MEILI_KEY", hide_env_values = true, default_value = "")]
+    meili_key: String,
+    /// Exchanges that are indexed and searched.
+    #[arg(long, default_value_t = 100_000)]
+    documents: usize,
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -66,6 +77,8 @@ async fn main() -> Result<()> {
         time: Duration::from_secs(arguments.seconds.max(1)),
         rounds: arguments.rounds.max(1),
         backlog: arguments.backlog,
+        documents: arguments.documents.max(1),
+        meilisearch: arguments.meili_url.map(|url| Meilisearch { url, key: arguments.meili_key }),
     };
     let mut report = Report::default();
     let wanted = |what| arguments.what == What::All || arguments.what == what;
@@ -89,6 +102,9 @@ async fn main() -> Result<()> {
     }
     if wanted(What::ScaleOut) {
         measure::scale_out(&bench, &mut report).await?;
+    }
+    if wanted(What::Search) {
+        measure::search(&bench, &mut report).await?;
     }
     report.print();
     if arguments.what == What::All {

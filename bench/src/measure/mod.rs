@@ -3,6 +3,7 @@
 mod latency;
 mod relay;
 mod scale_out;
+mod search;
 mod start;
 mod storage;
 mod streams;
@@ -14,6 +15,7 @@ use std::time::Duration;
 pub(crate) use latency::latency;
 pub(crate) use relay::relay;
 pub(crate) use scale_out::scale_out;
+pub(crate) use search::search;
 pub(crate) use start::start;
 pub(crate) use storage::storage;
 pub(crate) use streams::streams;
@@ -29,6 +31,16 @@ pub(crate) struct Bench {
     pub(crate) rounds: usize,
     /// Exchanges that a backlog has at least.
     pub(crate) backlog: u64,
+    /// Exchanges that are indexed and searched.
+    pub(crate) documents: usize,
+    /// Where, if anywhere.
+    pub(crate) meilisearch: Option<Meilisearch>,
+}
+
+/// A Meilisearch that is given.
+pub(crate) struct Meilisearch {
+    pub(crate) url: String,
+    pub(crate) key: String,
 }
 
 /// The median; of an even number, the upper of the two in the middle.
