@@ -18,7 +18,7 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use clap::Parser;
 
-use crate::measure::{Bench, Measuring};
+use crate::measure::{Bench, Measuring, Meilisearch};
 
 /// What can be measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -41,6 +41,8 @@ enum What {
     ScaleOut,
     /// Lists, filters and the overview over a month's calls in PostgreSQL.
     Lists,
+    /// Word search on a Meilisearch that is given: an outbox drained, an index built anew, searches.
+    Search,
 }
 
 /// Measures the relay, its recording and its memory against the mock provider.
@@ -64,6 +66,15 @@ struct Arguments {
     /// Where the binaries to measure are, built beforehand; without, they are built now.
     #[arg(long)]
     binaries: Option<PathBuf>,
+    /// A Meilisearch to measure word search on.
+    #[arg(long, env = "VERBATIM_TEST_MEILI_URL", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    meili_url: Option<String>,
+    /// The key that it asks for.
+    #[arg(long, env = "VERBATIM_TEST_MEILI_KEY", hide_env_values = true, default_value = "")]
+    meili_key: String,
+    /// Exchanges that are indexed and searched.
+    #[arg(long, default_value_t = 100_000)]
+    documents: usize,
 }
 
 fn main() -> Result<()> {
@@ -74,6 +85,8 @@ fn main() -> Result<()> {
         rounds: arguments.rounds.max(1),
         backlog: arguments.backlog,
         listed: arguments.listed.max(1_000),
+        documents: arguments.documents.max(1),
+        meilisearch: arguments.meili_url.map(|url| Meilisearch { url, key: arguments.meili_key }),
     };
     let mut measuring = Measuring::new(bench)?;
     let wanted = |what| arguments.what == What::All || arguments.what == what;
@@ -103,6 +116,9 @@ fn main() -> Result<()> {
     }
     if wanted(What::Lists) {
         measuring.run("lists", measure::lists);
+    }
+    if wanted(What::Search) {
+        measuring.run("word search", measure::search);
     }
     let Measuring { bench, report, failed, .. } = measuring;
     report.print();

@@ -3,10 +3,13 @@
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use tempfile::TempDir;
+use verbatim_archive_postgres::{PostgresArchive, PostgresConfig};
+use verbatim_core::ports::SystemClock;
 use verbatim_testkit::NatsServer;
 use verbatim_testkit::postgres::{PostgresOptions, PostgresServer};
 
@@ -42,9 +45,38 @@ impl Engines {
         ];
         let directory = tempfile::tempdir()?;
         let engines = Self { _nats: nats, postgres, database, directory, environment };
-        let migrated = engines.command(binaries, "migrate", "migrate").stdout(Stdio::null()).status()?;
-        ensure!(migrated.success(), "verbatim migrate ended with {migrated}");
+        engines.run(binaries, "migrate")?;
         Ok(engines)
+    }
+
+    /// Gives the roles that start from now on a setting.
+    pub(crate) fn set(&mut self, variable: &'static str, value: &str) {
+        self.environment.push((variable, value.to_owned()));
+    }
+
+    /// Opens the archive.
+    pub(crate) async fn archive(&self) -> Result<PostgresArchive> {
+        let config = PostgresConfig::new(self.postgres.url(&self.database));
+        Ok(PostgresArchive::connect(&config, Arc::new(SystemClock)).await?)
+    }
+
+    /// Runs a subcommand to its end.
+    pub(crate) fn run(&self, binaries: &Path, subcommand: &str) -> Result<()> {
+        let ended = self.command(binaries, subcommand, subcommand).stdout(Stdio::null()).status()?;
+        ensure!(ended.success(), "verbatim {subcommand} ended with {ended}");
+        Ok(())
+    }
+
+    /// Waits until every exchange in the outbox was indexed.
+    pub(crate) async fn wait_indexed(&self) -> Result<()> {
+        let began = Instant::now();
+        while self.postgres.sql(&self.database, "SELECT EXISTS (SELECT FROM outbox)") != "f" {
+            ensure!(began.elapsed() < PATIENCE, "the outbox is not emptied");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        let failed = self.postgres.sql(&self.database, "SELECT count(*) FROM outbox_failed");
+        ensure!(failed == "0", "{failed} exchanges could not be indexed");
+        Ok(())
     }
 
     fn command(&self, binaries: &Path, role: &str, data: &str) -> Command {

@@ -298,7 +298,7 @@ def test_pods_talk_to_whom_they_need_and_to_nobody_else(overlay, objects):
     users = {
         "nats": {"gateway", "recorder", "web"},
         "postgres": {"migrate", "recorder", "indexer", "web"},
-        "meilisearch": {"recorder", "indexer", "web"},
+        "meilisearch": {"indexer", "web"},
     }
     expected = {(user, engine) for engine, names in users.items() for user in names} if overlay == "small" else set()
     assert found == expected

@@ -28,7 +28,7 @@ use std::sync::Arc;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use verbatim_core::ports::{Archive, CaptureLog, Clock, Pace, PortError, SearchIndex};
+use verbatim_core::ports::{Archive, CaptureLog, Clock, Pace, PortError};
 
 pub use config::RecorderConfig;
 
@@ -39,8 +39,6 @@ pub struct Ports {
     pub log: Arc<dyn CaptureLog>,
     /// Where records go.
     pub archive: Arc<dyn Archive>,
-    /// The index that has to forget what retention deletes.
-    pub index: Option<Arc<dyn SearchIndex>>,
     /// Wall-clock time.
     pub clock: Arc<dyn Clock>,
     /// When to go on with what can wait.

@@ -22,12 +22,6 @@ pub(crate) async fn run(config: RecorderConfig, ports: Ports, token: Cancellatio
 
 async fn enforce(config: &RecorderConfig, ports: &Ports) -> PortResult<()> {
     let erased = ports.archive.enforce(config.retention, ports.clock.now()).await?;
-    if let (Some(up_to), Some(index)) = (erased.up_to, &ports.index)
-        && let Err(error) = index.forget(up_to).await
-    {
-        // No reason to stop recording.
-        tracing::warn!(%error, "the search index keeps what retention deleted until the next pass that deletes something");
-    }
     if erased.exchanges > 0 || erased.bodies > 0 {
         tracing::info!(
             exchanges = erased.exchanges,

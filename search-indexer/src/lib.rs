@@ -20,7 +20,7 @@ mod store;
 
 use std::sync::Arc;
 
-use tokio::sync::{Mutex, Notify};
+use tokio::sync::{Notify, RwLock};
 use verbatim_core::ports::{Archive, Pace, PortError, SearchIndex};
 
 pub use config::IndexerConfig;
@@ -45,7 +45,7 @@ pub struct Ports {
 
 /// The right to work on the outbox. Clones share it: a rebuild in the process that runs the role takes turns with it.
 #[derive(Debug, Clone, Default)]
-pub struct OutboxLock(Arc<Mutex<()>>);
+pub struct OutboxLock(Arc<RwLock<()>>);
 
 /// Why the indexer stopped before it was told to.
 #[derive(Debug, thiserror::Error)]

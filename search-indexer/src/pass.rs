@@ -1,6 +1,11 @@
 //! One look at the outbox: claim, fetch, write, settle.
+//!
+//! An entry means that the index may not say what the archive has; it is settled once the index does. A record that was
+//! replaced or lost its bodies while its document was written is noted again, whoever else may be at it, so that what was
+//! read first is never what stays; of one that was deleted meanwhile, the index forgets what was just written.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Instant;
 
 use futures_util::StreamExt;
@@ -12,8 +17,8 @@ use verbatim_core::ports::{OutboxEntry, PortError};
 
 use crate::backoff::until_done;
 use crate::fetch::{Fetched, fetch};
-use crate::measure::{self, Became};
-use crate::store::{Entry, set_aside, store};
+use crate::measure;
+use crate::store::{Before, Entry, forget, set_aside, store};
 use crate::{IndexerConfig, IndexerError, Ports};
 
 /// Claims at most `limit` entries and works them off; gives how many there were. Told to stop, it hands back those that
@@ -63,7 +68,9 @@ async fn work_off(
     exchanges: Vec<(ExchangeId, Vec<u64>)>,
     token: &CancellationToken,
 ) -> Result<(), IndexerError> {
-    let mut writer = BatchWriter { config, ports, token, writing: JoinSet::new() };
+    let ids: Vec<ExchangeId> = exchanges.iter().map(|(id, _)| *id).collect();
+    let before = Arc::new(Before::look(config, ports, &ids, token).await?);
+    let mut writer = BatchWriter { config, ports, token, before, writing: JoinSet::new() };
     let fetched = fetch_all(config, ports, exchanges, token, &mut writer).await;
     // What is being written is finished in any case.
     writer.finish().await.and(fetched)
@@ -81,8 +88,9 @@ async fn fetch_all(
         .map(|group| fetch_group(config, ports, group, token))
         .buffer_unordered(config.readers.max(1));
     let (mut batch, mut bytes) = (Vec::new(), 0);
+    let mut gone = Vec::new();
     while let Some(group) = groups.next().await {
-        for (numbers, fetched) in group? {
+        for ((id, numbers), fetched) in group? {
             if token.is_cancelled() {
                 return Err(IndexerError::Stopped);
             }
@@ -96,10 +104,7 @@ async fn fetch_all(
                         bytes = 0;
                     }
                 }
-                Fetched::Gone => {
-                    until_done(config, token, "settle", || ports.archive.settle_outbox(&numbers)).await?;
-                    measure::done(Became::Gone, 1);
-                }
+                Fetched::Gone => gone.push((id, numbers)),
                 Fetched::Unreadable(reason) => {
                     tracing::warn!(reason, "an exchange can't be read for the index: it is set aside");
                     set_aside(config, ports, &numbers, &reason, token).await?;
@@ -110,6 +115,9 @@ async fn fetch_all(
     if !batch.is_empty() {
         writer.write(batch).await?;
     }
+    if !gone.is_empty() {
+        forget(config, ports, gone, token).await?;
+    }
     Ok(())
 }
 
@@ -119,16 +127,16 @@ async fn fetch_group(
     ports: &Ports,
     group: Vec<(ExchangeId, Vec<u64>)>,
     token: &CancellationToken,
-) -> Result<Vec<(Vec<u64>, Fetched)>, IndexerError> {
+) -> Result<Vec<((ExchangeId, Vec<u64>), Fetched)>, IndexerError> {
     let bytes = config.body_bytes / config.readers.max(1) as u64;
-    let (ids, mut numbers): (Vec<_>, std::collections::VecDeque<_>) = group.into_iter().unzip();
+    let ids: Vec<ExchangeId> = group.iter().map(|(id, _)| *id).collect();
     let (mut left, mut all) = (ids.as_slice(), Vec::with_capacity(ids.len()));
     while !left.is_empty() {
         let fetched = until_done(config, token, "fetch", || fetch(&*ports.archive, left, bytes)).await?;
         left = left.get(fetched.len().max(1)..).unwrap_or_default();
-        all.extend(numbers.drain(..fetched.len().min(numbers.len())).zip(fetched));
+        all.extend(fetched);
     }
-    Ok(all)
+    Ok(group.into_iter().zip(all).collect())
 }
 
 fn weight(document: &SearchDocument) -> usize {
@@ -140,6 +148,8 @@ struct BatchWriter<'a> {
     config: &'a IndexerConfig,
     ports: &'a Ports,
     token: &'a CancellationToken,
+    /// How they were when the first was fetched.
+    before: Arc<Before>,
     /// One at most.
     writing: JoinSet<Result<(), IndexerError>>,
 }
@@ -148,7 +158,8 @@ impl BatchWriter<'_> {
     async fn write(&mut self, batch: Vec<Entry>) -> Result<(), IndexerError> {
         self.finish().await?;
         let (config, ports, token) = (self.config.clone(), self.ports.clone(), self.token.clone());
-        self.writing.spawn(async move { store(&config, &ports, batch, &token).await });
+        let before = Arc::clone(&self.before);
+        self.writing.spawn(async move { store(&config, &ports, batch, &before, &token).await });
         Ok(())
     }
 

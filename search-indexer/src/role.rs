@@ -1,9 +1,11 @@
 //! The role itself: passes, and waiting between them.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use tokio::task::JoinSet;
+use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
-use verbatim_core::ports::Turn;
+use verbatim_core::ports::{PortError, Turn};
 
 use crate::backoff::sleep;
 use crate::pass::pass;
@@ -20,14 +22,39 @@ const HEALTH_EVERY: Duration = Duration::from_secs(5);
 /// # Errors
 /// [`IndexerError::Port`] where the outbox can't be worked with and waiting does not mend it.
 pub async fn run(config: IndexerConfig, ports: Ports, token: CancellationToken) -> Result<(), IndexerError> {
-    let mut measured: Option<Instant> = None;
-    loop {
-        if measured.is_none_or(|last| last.elapsed() >= HEALTH_EVERY) {
-            measured = Some(Instant::now());
-            if let Ok(health) = ports.archive.health().await {
-                measure::outbox(health.outbox, health.outbox_failed);
-            }
+    // One that fails ends the others in order.
+    let token = token.child_token();
+    let mut workers = JoinSet::new();
+    for _ in 0..config.workers.max(1) {
+        workers.spawn(work(config.clone(), ports.clone(), token.clone()));
+    }
+    workers.spawn(watch(ports, token.clone()));
+    let mut ended = Ok(());
+    while let Some(joined) = workers.join_next().await {
+        let broken = |error| PortError::permanent("indexing was broken off", error).into();
+        let one = joined.map_err(broken).and_then(|one| one);
+        if one.is_err() {
+            token.cancel();
         }
+        ended = ended.and(one);
+    }
+    ended
+}
+
+/// Tells how long the outbox is.
+async fn watch(ports: Ports, token: CancellationToken) -> Result<(), IndexerError> {
+    let mut every = tokio::time::interval(HEALTH_EVERY);
+    every.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    while token.run_until_cancelled(every.tick()).await.is_some() {
+        if let Some(Ok(health)) = token.run_until_cancelled(ports.archive.health()).await {
+            measure::outbox(health.outbox, health.outbox_failed);
+        }
+    }
+    Ok(())
+}
+
+async fn work(config: IndexerConfig, ports: Ports, token: CancellationToken) -> Result<(), IndexerError> {
+    loop {
         let limit = tokio::select! {
             turn = ports.pace.turn(REST) => match turn {
                 Turn::Free => config.claim,
@@ -37,7 +64,7 @@ pub async fn run(config: IndexerConfig, ports: Ports, token: CancellationToken) 
         };
         let claimed = {
             let turn = tokio::select! {
-                turn = ports.outbox_lock.0.lock() => turn,
+                turn = ports.outbox_lock.0.read() => turn,
                 () = token.cancelled() => return Ok(()),
             };
             let claimed = pass(&config, &ports, limit, &token).await;

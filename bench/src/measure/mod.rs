@@ -4,6 +4,7 @@ mod latency;
 mod lists;
 mod relay;
 mod scale_out;
+mod search;
 mod start;
 mod storage;
 mod streams;
@@ -22,6 +23,7 @@ pub(crate) use latency::latency;
 pub(crate) use lists::lists;
 pub(crate) use relay::relay;
 pub(crate) use scale_out::{at_once, drained, long_bodies, many_streams};
+pub(crate) use search::search;
 pub(crate) use start::start;
 pub(crate) use storage::storage;
 pub(crate) use streams::streams;
@@ -39,6 +41,10 @@ pub(crate) struct Bench {
     pub(crate) backlog: u64,
     /// Exchanges in the archive whose lists are timed.
     pub(crate) listed: u32,
+    /// Exchanges that are indexed and searched.
+    pub(crate) documents: usize,
+    /// Where, if anywhere.
+    pub(crate) meilisearch: Option<Meilisearch>,
 }
 
 /// Measurements one after the other, none of which takes another's figures away with it.
@@ -76,6 +82,12 @@ impl Measuring {
         self.report.failed(name, &why);
         self.failed.push(format!("{name}: {why}"));
     }
+}
+
+/// A Meilisearch that is given.
+pub(crate) struct Meilisearch {
+    pub(crate) url: String,
+    pub(crate) key: String,
 }
 
 /// The median; of an even number, the upper of the two in the middle.

@@ -36,7 +36,10 @@ async fn open(server: &PostgresServer) -> Result<(PostgresArchive, String), Port
     let name = server.create_database();
     let config = PostgresConfig::new(server.url(&name));
     migrate(&config).await?;
-    Ok((PostgresArchive::connect(&config, Arc::new(SystemClock)).await?, name))
+    let archive = PostgresArchive::connect(&config, Arc::new(SystemClock)).await?;
+    // With an entry for the search index, as most have it.
+    archive.keep_outbox().await?;
+    Ok((archive, name))
 }
 
 async fn rate(server: &PostgresServer, records: usize, batch: usize, bytes: usize) -> Outcome {

@@ -26,6 +26,8 @@ pub struct PostgresConfig {
     pub patience: Duration,
     /// How often sums are folded and partitions made ahead. Whoever is there does it, one process at a time.
     pub upkeep_every: Duration,
+    /// How long changes are noted for an indexer that is not there.
+    pub outbox_patience: Duration,
 }
 
 impl PostgresConfig {
@@ -40,6 +42,7 @@ impl PostgresConfig {
             connect_timeout: Duration::from_secs(5),
             patience: Duration::from_secs(30),
             upkeep_every: Duration::from_secs(10),
+            outbox_patience: Duration::from_secs(24 * 60 * 60),
         }
     }
 

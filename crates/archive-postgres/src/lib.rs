@@ -30,6 +30,7 @@ mod upkeep;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use backon::{ExponentialBuilder, Retryable};
@@ -42,8 +43,8 @@ use verbatim_core::model::{
     Exchange, ExchangeHeads, ExchangeId, ExchangeRecord, Leg, LegBody, ModelStats, Rank, Stats, Timestamp,
 };
 use verbatim_core::ports::{
-    Archive, ArchiveHealth, Clock, Commit, Committed, Erased, ListRequest, OpenExchange, OutboxEntry, Page,
-    PortError, PortResult, Retention, Sequence, StatsRequest,
+    Archive, ArchiveHealth, Clock, Commit, Committed, Deleted, Erased, ListRequest, OpenExchange,
+    OutboxEntry, Page, PortError, PortResult, Retention, Sequence, StatsRequest,
 };
 
 use bodies::BlockNumbers;
@@ -53,6 +54,7 @@ use partitions::Partitions;
 use pool::Database;
 use records::outbox::Claimant;
 use records::{find, open_exchanges, outbox, totals};
+use tombstone::{Tombstone, number_of};
 
 pub use config::{PostgresConfig, TlsConfig, TlsMode};
 pub use schema::{Migrated, migrate};
@@ -79,6 +81,7 @@ struct Engine {
     clock: Arc<dyn Clock>,
     /// Bodies may be large: only so many are in memory at a time.
     body_reads: tokio::sync::Semaphore,
+    outbox_patience: Duration,
     /// One pass of retention at a time.
     maintenance: tokio::sync::Mutex<()>,
 }
@@ -109,6 +112,7 @@ impl PostgresArchive {
             squeezers: Squeezers::default(),
             clock,
             body_reads: tokio::sync::Semaphore::new(BODY_READS),
+            outbox_patience: config.outbox_patience,
             maintenance: tokio::sync::Mutex::default(),
         });
         patiently(config, || async { Ok(engine.look().await?) }).await?;
@@ -128,7 +132,8 @@ impl PostgresArchive {
         &self.engine.database.address
     }
 
-    /// Folds what was noted into sums, and makes partitions for the next days; done now and then by itself.
+    /// Folds what was noted into sums, makes partitions for the next days, and drops an outbox that nobody reads; done now
+    /// and then by itself.
     ///
     /// # Errors
     /// Those of the database.
@@ -152,8 +157,8 @@ where
     F: Future<Output = PortResult<()>>,
 {
     let waits = ExponentialBuilder::default()
-        .with_min_delay(std::time::Duration::from_millis(100))
-        .with_max_delay(std::time::Duration::from_secs(2))
+        .with_min_delay(Duration::from_millis(100))
+        .with_max_delay(Duration::from_secs(2))
         .with_total_delay(Some(config.patience))
         .without_max_times()
         .with_jitter();
@@ -279,12 +284,20 @@ impl Archive for PostgresArchive {
         Ok(self.engine.database.reads.run(|client: Object| stats::model_stats(client, &range)).await?)
     }
 
+    async fn keep_outbox(&self) -> PortResult<bool> {
+        Ok(self.engine.claimant.keep(&self.engine.database.writes).await?)
+    }
+
     async fn claim_outbox(&self, limit: usize) -> PortResult<Vec<OutboxEntry>> {
         Ok(self.engine.claimant.claim(&self.engine.database.writes, limit).await?)
     }
 
     async fn settle_outbox(&self, numbers: &[u64]) -> PortResult<()> {
         Ok(self.engine.database.writes.run(|client: Object| outbox::settle(client, numbers)).await?)
+    }
+
+    async fn note_outbox(&self, ids: &[ExchangeId]) -> PortResult<()> {
+        Ok(self.engine.database.writes.run(|client: Object| outbox::note(client, ids)).await?)
     }
 
     async fn release_outbox(&self, numbers: &[u64]) -> PortResult<()> {
@@ -302,6 +315,13 @@ impl Archive for PostgresArchive {
 
     async fn enforce(&self, retention: Retention, now: Timestamp) -> PortResult<Erased> {
         Ok(self.engine.enforce(retention, now).await?)
+    }
+
+    async fn deleted(&self) -> PortResult<Deleted> {
+        let read = async |client: Object| Tombstone::read(&client).await;
+        let tombstone = self.engine.database.reads.run(read).await?;
+        let bodies = number_of(tombstone.bodies_below).unsigned_abs();
+        Ok(Deleted { records_through: tombstone.erased_through, bodies })
     }
 
     async fn backup(&self, _directory: &Path) -> PortResult<()> {

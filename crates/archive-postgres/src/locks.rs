@@ -1,6 +1,6 @@
 //! Advisory locks, by which processes that share the database keep out of each other's way.
 //!
-//! Order, for those who take more than one: [`FOLD`], then weeks rising. Whoever writes records holds the lock of each
+//! Order, for those who take more than one: [`OUTBOX`], [`FOLD`], then weeks rising. Whoever writes records holds the lock of each
 //! of their weeks shared, so whoever takes it alone knows that nobody is about to refer to what it deletes.
 
 use tokio_postgres::Client;
@@ -26,6 +26,8 @@ pub(crate) const CLAIM: Lock = Lock(4);
 pub(crate) const REFILL: Lock = Lock(5);
 /// Deleting what is past its time.
 pub(crate) const RETENTION: Lock = Lock(6);
+/// Beginning to keep the outbox; whoever commits holds it shared.
+pub(crate) const OUTBOX: Lock = Lock(7);
 
 /// The first number of the locks of weeks; the second is the week.
 pub(crate) const WEEKS: i32 = 0x7662_776b;
@@ -37,6 +39,23 @@ pub(crate) async fn take(client: &Client, lock: Lock) -> Result<(), Fault> {
     let sql = "SELECT pg_advisory_xact_lock($1, $2)";
     client.execute(sql, &[&CLASS, &lock.0]).await.doing("wait for other processes")?;
     Ok(())
+}
+
+/// Waits for a lock that others may hold, too, and holds it until the transaction ends.
+pub(crate) async fn take_shared(client: &Client, lock: Lock) -> Result<(), Fault> {
+    let sql = "SELECT pg_advisory_xact_lock_shared($1, $2)";
+    client.execute(sql, &[&CLASS, &lock.0]).await.doing("wait for other processes")?;
+    Ok(())
+}
+
+/// Waits for locks that others may hold, too, and holds them until the transaction ends.
+pub(crate) const TAKE_SHARED: &str = "SELECT pg_advisory_xact_lock_shared(class, number) \
+                                      FROM unnest($1::integer[], $2::integer[]) AS locks (class, number)";
+
+/// What whoever writes to these weeks gives [`TAKE_SHARED`].
+pub(crate) fn to_write(weeks: &[i32]) -> (Vec<i32>, Vec<i32>) {
+    let of_weeks = weeks.iter().map(|&week| (WEEKS, week));
+    [(CLASS, OUTBOX.0)].into_iter().chain(of_weeks).unzip()
 }
 
 /// Takes a lock until the transaction ends, if nobody has it.

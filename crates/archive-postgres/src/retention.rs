@@ -19,7 +19,7 @@ use crate::day::{self, uuid};
 use crate::error::{Doing, Fault};
 use crate::locks;
 use crate::partitions;
-use crate::records::totals;
+use crate::records::{losses, totals};
 use crate::tombstone::{Tombstone, bucket_of, number_of};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -30,6 +30,9 @@ const ROWS_AT_ONCE: i64 = 5_000;
 const BUCKET_PART: u64 = 8;
 /// Dropping a partition waits so long for those who read it; the next pass tries again.
 const LONGEST_WAIT: &str = "60s";
+
+/// Has the search index forget every record up to one.
+const FORGET: &str = "INSERT INTO outbox (id) SELECT $1::uuid FROM outbox_state WHERE kept";
 
 /// One pass, on a session of its own, which holds the lock that keeps other processes from doing the same.
 struct Pass {
@@ -181,6 +184,7 @@ impl Pass {
         let row = transaction.query_one(sql, &[&weeks, &parts]).await.doing(DOING)?;
         let bodies = unsigned(row.get(0));
         let number = number_of(below);
+        losses::note(transaction.client(), number).await?;
         let sql = "UPDATE tombstone SET bodies_below = greatest(bodies_below, $1)";
         transaction.execute(sql, &[&number]).await.doing(DOING)?;
         transaction.execute("DELETE FROM bucket WHERE bucket < $1", &[&number]).await.doing(DOING)?;
@@ -212,15 +216,16 @@ impl Pass {
         let sql = "UPDATE tombstone SET erased_through = greatest(erased_through, $1)";
         transaction.execute(sql, &[&id]).await.doing(DOING)?;
         transaction.execute("DELETE FROM open_exchange WHERE id <= $1", &[&id]).await.doing(DOING)?;
+        transaction.execute(FORGET, &[&id]).await.doing(DOING)?;
         transaction.commit().await.doing(DOING)?;
         self.erased.exchanges += exchanges + self.delete_rows(through).await?;
-        if self.erased.exchanges > 0 {
-            self.erased.up_to = self.erased.up_to.max(Some(through));
-            for table in ["outbox", "outbox_failed"] {
-                let sql = format!("DELETE FROM {table} WHERE id <= $1");
-                self.client.execute(&sql, &[&id]).await.doing("forget deleted records")?;
-            }
-        }
+        let transaction = self.client.transaction().await.doing(DOING)?;
+        // Who has claimed one may be about to write its document, and looks again because of the entry.
+        let sql = "DELETE FROM outbox WHERE id <= $1 AND claimant IS NULL";
+        transaction.execute(sql, &[&id]).await.doing(DOING)?;
+        transaction.execute(FORGET, &[&id]).await.doing(DOING)?;
+        transaction.execute("DELETE FROM outbox_failed WHERE id <= $1", &[&id]).await.doing(DOING)?;
+        transaction.commit().await.doing(DOING)?;
         Ok(())
     }
 

@@ -1,4 +1,5 @@
-//! What has to be done now and then, by whoever is there: sums folded, partitions made ahead.
+//! What has to be done now and then, by whoever is there: sums folded, partitions made ahead, an outbox dropped that nobody
+//! reads.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::Engine;
 use crate::error::Fault;
-use crate::records::rollup;
+use crate::records::{keeping, rollup};
 
 /// Until told to stop.
 pub(crate) async fn run(engine: Arc<Engine>, every: Duration, token: CancellationToken) {
@@ -45,6 +46,8 @@ impl Engine {
         let upkeep = &self.database.upkeep;
         upkeep.run(async |client: Object| self.partitions.look(&client).await).await?;
         self.partitions.make_ahead(upkeep, self.clock.now()).await?;
-        upkeep.run(rollup::fold).await
+        upkeep.run(rollup::fold).await?;
+        let patience = self.outbox_patience;
+        upkeep.run(|client: Object| keeping::watch(client, patience)).await
     }
 }

@@ -35,8 +35,8 @@ use verbatim_core::model::{
     Exchange, ExchangeHeads, ExchangeId, ExchangeRecord, Leg, LegBody, ModelStats, Rank, Stats, Timestamp,
 };
 use verbatim_core::ports::{
-    Archive, ArchiveHealth, Clock, Commit, Committed, Erased, ListRequest, OpenExchange, OutboxEntry, Page,
-    PortError, PortResult, Retention, Sequence, StatsRequest,
+    Archive, ArchiveHealth, Clock, Commit, Committed, Deleted, Erased, ListRequest, OpenExchange,
+    OutboxEntry, Page, PortError, PortResult, Retention, Sequence, StatsRequest,
 };
 use verbatim_sqlite::Options;
 
@@ -297,6 +297,11 @@ impl Archive for SqliteArchive {
         self.engine.records.readers.run(move |connection| stats::model_stats(connection, &range)).await
     }
 
+    /// Entries are made in any case: whoever has such an archive has a search index.
+    async fn keep_outbox(&self) -> PortResult<bool> {
+        Ok(false)
+    }
+
     async fn claim_outbox(&self, limit: usize) -> PortResult<Vec<OutboxEntry>> {
         self.engine.claims.claim(&self.engine.records, limit).await
     }
@@ -304,6 +309,11 @@ impl Archive for SqliteArchive {
     async fn settle_outbox(&self, numbers: &[u64]) -> PortResult<()> {
         let numbers = numbers.to_vec();
         self.engine.records.writer.run(move |connection| outbox::settle(connection, &numbers)).await
+    }
+
+    async fn note_outbox(&self, ids: &[ExchangeId]) -> PortResult<()> {
+        let (ids, numbers) = (ids.to_vec(), Arc::clone(&self.engine.records.numbers));
+        self.engine.records.writer.run(move |connection| outbox::note(connection, &numbers, &ids)).await
     }
 
     async fn release_outbox(&self, numbers: &[u64]) -> PortResult<()> {
@@ -321,6 +331,10 @@ impl Archive for SqliteArchive {
 
     async fn enforce(&self, retention: Retention, now: Timestamp) -> PortResult<Erased> {
         self.engine.enforce(retention, now).await
+    }
+
+    async fn deleted(&self) -> PortResult<Deleted> {
+        self.engine.records.readers.run(records::deleted).await
     }
 
     async fn backup(&self, directory: &Path) -> PortResult<()> {

@@ -10,7 +10,7 @@ use verbatim_core::ports::{Erased, PortResult, Retention};
 use verbatim_sqlite::{Doing, bytes_on_disk};
 
 use crate::Engine;
-use crate::records::state;
+use crate::records::{Numbers, losses, outbox, state};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// Records are deleted so many at a time, so that commits find room between.
@@ -52,7 +52,7 @@ impl Engine {
             self.erase_down_to(retention.max_bytes, &mut erased).await?;
         }
         if erased.exchanges > 0 {
-            self.forget_outbox(&erased).await?;
+            self.forget_outbox().await?;
             self.shrink_records(FREE_PART).await?;
         }
         if erased.exchanges > 0 || erased.bodies > 0 {
@@ -90,8 +90,13 @@ impl Engine {
     /// first: a crash in between leaves files that the next start deletes, never bodies that vanished without a word.
     async fn erase_bodies_below(self: &Arc<Self>, floor: Bucket) -> PortResult<u64> {
         let gone: Vec<Bucket> = self.buckets.all().into_iter().filter(|&bucket| bucket < floor).collect();
+        let lost = gone.clone();
         let count = self.records.readers.run(move |connection| count_bodies(connection, &gone)).await?;
-        self.records.writer.run(move |connection| state::set_bodies_floor(connection, floor)).await?;
+        let note = move |connection: &_| {
+            state::set_bodies_floor(connection, floor)?;
+            losses::note(connection, &lost)
+        };
+        self.records.writer.run(note).await?;
         self.blocking(move |engine| {
             // Commits that are about to refer to a block finish first.
             let _no_commit = engine.change_buckets();
@@ -134,7 +139,7 @@ impl Engine {
             if !self.erase_records(None, count, erased).await? {
                 break;
             }
-            self.forget_outbox(erased).await?;
+            self.forget_outbox().await?;
             self.shrink_records(i64::MAX).await?;
             self.write_back().await?;
         }
@@ -149,13 +154,9 @@ impl Engine {
         Ok((bytes / each).clamp(RECORDS_AT_ONCE / 20, RECORDS_AT_ONCE).min(there.div_ceil(2)))
     }
 
-    async fn forget_outbox(&self, erased: &Erased) -> PortResult<()> {
-        match erased.up_to {
-            Some(through) => {
-                self.records.writer.run(move |connection| forget_outbox(connection, through)).await
-            }
-            None => Ok(()),
-        }
+    async fn forget_outbox(&self) -> PortResult<()> {
+        let numbers = Arc::clone(&self.records.numbers);
+        self.records.writer.run(move |connection| forget_outbox(connection, &numbers)).await
     }
 
     /// Deletes the oldest records, at most `count`; false where there was none.
@@ -165,10 +166,10 @@ impl Engine {
         count: u64,
         erased: &mut Erased,
     ) -> PortResult<bool> {
-        let (deleted, last) =
-            self.records.writer.run(move |connection| erase_oldest(connection, below, count)).await?;
+        let numbers = Arc::clone(&self.records.numbers);
+        let erase = move |connection: &_| erase_oldest(connection, &numbers, below, count);
+        let deleted = self.records.writer.run(erase).await?;
         erased.exchanges += deleted;
-        erased.up_to = erased.up_to.max(last);
         Ok(deleted > 0)
     }
 
@@ -207,9 +208,10 @@ fn count_bodies(connection: &Connection, buckets: &[Bucket]) -> PortResult<u64> 
 /// Deletes the oldest records and leaves a mark that keeps them from coming back.
 fn erase_oldest(
     connection: &Connection,
+    numbers: &Numbers,
     below: Option<ExchangeId>,
     count: u64,
-) -> PortResult<(u64, Option<ExchangeId>)> {
+) -> PortResult<u64> {
     const DOING: &str = "delete old records";
     let below = below.map_or_else(|| vec![0xff; 17], |id| id.as_bytes().to_vec());
     let sql = "SELECT id, detail, captured FROM exchange WHERE id < ?1 ORDER BY id LIMIT ?2";
@@ -217,8 +219,7 @@ fn erase_oldest(
     let read = |row: &Row<'_>| Ok((row.get::<_, Vec<u8>>(0)?, row.get::<_, i64>(1)?, row.get::<_, i64>(2)?));
     let rows = select.query_map(params![below, count.cast_signed()], read).doing(DOING)?;
     let rows: Vec<_> = rows.collect::<Result<_, _>>().doing(DOING)?;
-    let Some((last, _, _)) = rows.last() else { return Ok((0, None)) };
-    let last_id = ExchangeId::try_from(&last[..]).ok();
+    let Some((last, _, _)) = rows.last() else { return Ok(0) };
     let mut delete_detail =
         connection.prepare_cached("DELETE FROM exchange_detail WHERE number = ?1").doing(DOING)?;
     let mut captured = 0;
@@ -228,13 +229,15 @@ fn erase_oldest(
     }
     connection.execute("DELETE FROM exchange WHERE id <= ?1", [last]).doing(DOING)?;
     connection.execute("DELETE FROM open_exchange WHERE id <= ?1", [last]).doing(DOING)?;
-    if let Some(id) = last_id {
+    if let Ok(id) = ExchangeId::try_from(&last[..]) {
         state::set_erased_through(connection, id)?;
+        // For the search index to forget all of them.
+        outbox::note(connection, numbers, &[id])?;
     }
     let deleted = rows.len() as u64;
     state::add(connection, state::EXCHANGES, -deleted.cast_signed())?;
     state::add(connection, state::CAPTURED_BYTES, -captured)?;
-    Ok((deleted, last_id))
+    Ok(deleted)
 }
 
 /// Their ids don't tell their age; when they say they began must do.
@@ -249,11 +252,13 @@ fn erase_strays(connection: &Connection, cutoff: Timestamp) -> PortResult<()> {
     Ok(())
 }
 
-fn forget_outbox(connection: &Connection, through: ExchangeId) -> PortResult<()> {
+/// Drops entries of deleted records, but for one that has the index forget all of them.
+fn forget_outbox(connection: &Connection, numbers: &Numbers) -> PortResult<()> {
     const DOING: &str = "forget deleted records";
+    let Some(through) = state::erased_through(connection)? else { return Ok(()) };
     connection.execute("DELETE FROM outbox WHERE id <= ?1", [through.as_bytes()]).doing(DOING)?;
     connection.execute("DELETE FROM outbox_failed WHERE id <= ?1", [through.as_bytes()]).doing(DOING)?;
-    Ok(())
+    outbox::note(connection, numbers, &[through])
 }
 
 /// Gives back a few pages; whether there is more to give.

@@ -186,6 +186,15 @@ impl MeilisearchIndex {
         Ok(prepared.outcomes())
     }
 
+    async fn forget_through(&self, id: ExchangeId) -> PortResult<()> {
+        self.check().await?;
+        let telling = |trouble: Trouble| self.told(&trouble, "forget documents");
+        for index in self.written().await.map_err(telling)? {
+            self.server.delete(index, &format!("id <= \"{id}\"")).await.map_err(telling)?;
+        }
+        Ok(())
+    }
+
     /// Runs a search; once more where the index turns out to be gone or set up otherwise.
     async fn find(&self, request: &SearchRequest) -> Result<FoundPage, Trouble> {
         let index = self.config.index();
@@ -210,13 +219,9 @@ impl SearchIndex for MeilisearchIndex {
         self.write_all(documents).await.map_err(|error| PortError::Transient(error.to_string()))
     }
 
+    /// Nor is one of this: what has to go is not given up.
     async fn forget(&self, up_to: ExchangeId) -> PortResult<()> {
-        self.check().await?;
-        let telling = |trouble: Trouble| self.told(&trouble, "forget documents");
-        for index in self.written().await.map_err(telling)? {
-            self.server.delete(index, &format!("id <= \"{up_to}\"")).await.map_err(telling)?;
-        }
-        Ok(())
+        self.forget_through(up_to).await.map_err(|error| PortError::Transient(error.to_string()))
     }
 
     async fn search(&self, request: SearchRequest) -> PortResult<SearchPage> {

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use futures_util::io::Cursor;
+use bytes::Bytes;
 use meilisearch_sdk::client::{Client, SwapIndexes};
 use meilisearch_sdk::documents::DocumentDeletionQuery;
 use meilisearch_sdk::request::{HttpClient, Method};
@@ -134,11 +134,9 @@ impl Server {
     }
 
     /// Hands documents to an index, as lines of JSON.
-    pub(crate) async fn add(&self, index: &str, lines: Vec<u8>) -> Result<Enqueued, Trouble> {
-        let index = self.client.index(index);
-        let task =
-            index.add_or_replace_unchecked_payload(Cursor::new(lines), "application/x-ndjson", Some("id"));
-        Ok(Enqueued { task_uid: task.await?.task_uid.into() })
+    pub(crate) async fn add(&self, index: &str, lines: Bytes) -> Result<Enqueued, Trouble> {
+        let url = format!("{}/indexes/{index}/documents?primaryKey=id", self.address());
+        self.http.post_lines(&url, lines, 202).await
     }
 
     /// Deletes the documents of an index that `filter` finds; none where there is no such index.

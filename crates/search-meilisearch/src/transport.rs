@@ -58,6 +58,17 @@ impl Http {
         Ok(Self { pool, authorization, patience: config.request_timeout })
     }
 
+    /// Posts lines of JSON, which may be many: they are not copied.
+    pub(crate) async fn post_lines<T: DeserializeOwned>(
+        &self,
+        url: &str,
+        lines: Bytes,
+        expected: u16,
+    ) -> Result<T, Trouble> {
+        let (status, body) = self.call(http::Method::POST, url, "application/x-ndjson", lines).await?;
+        read(status, &body, expected)
+    }
+
     async fn call(
         &self,
         verb: http::Method,
@@ -112,16 +123,20 @@ impl HttpClient for Http {
             read.map_err(|error| Error::Other(Box::new(error)))?;
         }
         let (status, body) = self.call(verb, &url, content_type, bytes.into()).await?;
-        if status != expected_status_code {
-            return Err(Trouble::Refused(Refusal::read(status, &body)).into());
-        }
-        let body: &[u8] = if body.is_empty() { b"null" } else { &body };
-        serde_json::from_slice(body).map_err(|error| Trouble::Unreadable(error.to_string()).into())
+        Ok(read(status, &body, expected_status_code)?)
     }
 
     fn is_tokio(&self) -> bool {
         true
     }
+}
+
+fn read<T: DeserializeOwned>(status: u16, body: &[u8], expected: u16) -> Result<T, Trouble> {
+    if status != expected {
+        return Err(Trouble::Refused(Refusal::read(status, body)));
+    }
+    let body: &[u8] = if body.is_empty() { b"null" } else { body };
+    serde_json::from_slice(body).map_err(|error| Trouble::Unreadable(error.to_string()))
 }
 
 /// `?a=1&b=x,y`, or nothing.

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use tokio::sync::Semaphore;
 use verbatim_core::model::{ExchangeId, SearchDocument};
@@ -142,6 +143,7 @@ impl Writer<'_> {
         for line in lines {
             payload.extend_from_slice(&line.json);
         }
+        let payload = Bytes::from(payload);
         let mut taken = Vec::with_capacity(self.indexes.len());
         for index in self.indexes {
             taken.push(self.server.add(index, payload.clone()).await?);

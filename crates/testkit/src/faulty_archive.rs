@@ -11,7 +11,7 @@ use verbatim_core::model::{
     Exchange, ExchangeHeads, ExchangeId, Leg, LegBody, ModelStats, Rank, Stats, Timestamp,
 };
 use verbatim_core::ports::{
-    Archive, ArchiveHealth, Commit, Committed, Erased, ListRequest, OpenExchange, OutboxEntry, Page,
+    Archive, ArchiveHealth, Commit, Committed, Deleted, Erased, ListRequest, OpenExchange, OutboxEntry, Page,
     PortError, PortResult, Retention, Sequence, StatsRequest,
 };
 
@@ -147,12 +147,20 @@ impl Archive for FaultyArchive {
         self.inner.model_stats(range).await
     }
 
+    async fn keep_outbox(&self) -> PortResult<bool> {
+        self.inner.keep_outbox().await
+    }
+
     async fn claim_outbox(&self, limit: usize) -> PortResult<Vec<OutboxEntry>> {
         self.inner.claim_outbox(limit).await
     }
 
     async fn settle_outbox(&self, numbers: &[u64]) -> PortResult<()> {
         self.inner.settle_outbox(numbers).await
+    }
+
+    async fn note_outbox(&self, ids: &[ExchangeId]) -> PortResult<()> {
+        self.inner.note_outbox(ids).await
     }
 
     async fn release_outbox(&self, numbers: &[u64]) -> PortResult<()> {
@@ -169,6 +177,10 @@ impl Archive for FaultyArchive {
 
     async fn enforce(&self, retention: Retention, now: Timestamp) -> PortResult<Erased> {
         self.inner.enforce(retention, now).await
+    }
+
+    async fn deleted(&self) -> PortResult<Deleted> {
+        self.inner.deleted().await
     }
 
     async fn backup(&self, directory: &Path) -> PortResult<()> {

@@ -58,7 +58,6 @@ impl Bed {
             pace: Arc::new(verbatim_core::ports::Unpaced),
             log: Arc::clone(&self.log) as _,
             archive,
-            index: None,
             clock: Arc::new(SystemClock),
             committed: Arc::new(Notify::new()),
         }

@@ -13,9 +13,9 @@ use verbatim_core::model::{
     Stats, Timestamp,
 };
 use verbatim_core::ports::{
-    Archive, ArchiveHealth, Commit, Committed, Erased, IndexHealth, ListRequest, OpenExchange, OutboxEntry,
-    Page, PortError, PortResult, Retention, SearchIndex, SearchPage, SearchRequest, Sequence, StatsRequest,
-    WriteOutcome,
+    Archive, ArchiveHealth, Commit, Committed, Deleted, Erased, IndexHealth, ListRequest, OpenExchange,
+    OutboxEntry, Page, PortError, PortResult, Retention, SearchIndex, SearchPage, SearchRequest, Sequence,
+    StatsRequest, WriteOutcome,
 };
 
 /// Records and an outbox.
@@ -34,6 +34,7 @@ pub(crate) struct ArchiveState {
     pub(crate) failing: usize,
     /// The bodies of these can't be read.
     pub(crate) unreadable: BTreeSet<ExchangeId>,
+    pub(crate) deleted: Deleted,
     next: u64,
 }
 
@@ -89,6 +90,21 @@ impl Archive for MemoryArchive {
             .and_then(|record| record.bodies.iter().find(|body| body.info.leg == leg).cloned()))
     }
 
+    async fn ranks(&self, ids: &[ExchangeId]) -> PortResult<Vec<Option<Rank>>> {
+        let state = self.working()?;
+        Ok(ids.iter().map(|id| state.records.get(id).map(|record| record.exchange.rank())).collect())
+    }
+
+    async fn deleted(&self) -> PortResult<Deleted> {
+        Ok(self.working()?.deleted)
+    }
+
+    async fn note_outbox(&self, ids: &[ExchangeId]) -> PortResult<()> {
+        let mut state = self.working()?;
+        ids.iter().for_each(|id| state.ask_for(*id));
+        Ok(())
+    }
+
     async fn claim_outbox(&self, limit: usize) -> PortResult<Vec<OutboxEntry>> {
         let mut state = self.working()?;
         let free = state.outbox.iter().filter(|(number, _)| !state.claimed.contains(number)).take(limit);
@@ -134,11 +150,11 @@ impl Archive for MemoryArchive {
         Ok(ArchiveHealth { outbox: self.state().outbox.len() as u64, ..ArchiveHealth::default() })
     }
 
-    async fn commit(&self, _: Vec<Commit>) -> PortResult<Vec<Committed>> {
+    async fn keep_outbox(&self) -> PortResult<bool> {
         not_asked()
     }
 
-    async fn ranks(&self, _: &[ExchangeId]) -> PortResult<Vec<Option<Rank>>> {
+    async fn commit(&self, _: Vec<Commit>) -> PortResult<Vec<Committed>> {
         not_asked()
     }
 
@@ -209,6 +225,8 @@ pub(crate) struct IndexState {
     pub(crate) failing: usize,
     /// Refuses these, by what was asked.
     pub(crate) refuses: BTreeSet<String>,
+    /// Done once the next write is durable, before its caller knows.
+    pub(crate) meanwhile: Option<Box<dyn FnOnce() + Send>>,
     /// Refuses every batch that has one of these.
     pub(crate) chokes_on: BTreeSet<String>,
 }
@@ -242,11 +260,21 @@ impl SearchIndex for MemoryIndex {
             state.documents.insert(document.id(), document);
             WriteOutcome::Indexed
         };
-        Ok(documents.into_iter().map(write).collect())
+        let outcomes = documents.into_iter().map(write).collect();
+        if let Some(meanwhile) = state.meanwhile.take() {
+            meanwhile();
+        }
+        Ok(outcomes)
     }
 
-    async fn forget(&self, _: ExchangeId) -> PortResult<()> {
-        not_asked()
+    async fn forget(&self, up_to: ExchangeId) -> PortResult<()> {
+        let mut state = self.state();
+        if state.failing > 0 {
+            state.failing -= 1;
+            return Err(PortError::Transient("the index is away".to_owned()));
+        }
+        state.documents.retain(|id, _| *id > up_to);
+        Ok(())
     }
 
     async fn search(&self, _: SearchRequest) -> PortResult<SearchPage> {

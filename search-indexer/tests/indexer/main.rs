@@ -1,6 +1,7 @@
 //! What the indexer promises, against an archive and an index that fail on command.
 
 mod fakes;
+mod overtaken;
 mod rebuilding;
 
 use std::sync::Arc;

@@ -34,7 +34,8 @@ async fn a_rebuild_writes_every_record_and_nothing_else() {
 async fn a_rebuild_outlasts_failures_that_pass() {
     let world = World::new();
     for n in 0..20 {
-        world.archive.state().records.insert(record("").exchange.id, record(&n.to_string()));
+        let record = record(&n.to_string());
+        world.archive.state().records.insert(record.exchange.id, record);
     }
     world.archive.state().failing = 3;
     world.index.state().failing = 3;

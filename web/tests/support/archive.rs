@@ -10,7 +10,7 @@ use verbatim_core::model::{
     Stats, Timestamp, Totals,
 };
 use verbatim_core::ports::{
-    Archive, ArchiveHealth, Commit, Committed, Erased, ListRequest, OpenExchange, OutboxEntry, Page,
+    Archive, ArchiveHealth, Commit, Committed, Deleted, Erased, ListRequest, OpenExchange, OutboxEntry, Page,
     PortError, PortResult, Retention, Sequence, StatsRequest,
 };
 
@@ -173,11 +173,19 @@ impl Archive for MemoryArchive {
         Ok(models)
     }
 
+    async fn keep_outbox(&self) -> PortResult<bool> {
+        Ok(false)
+    }
+
     async fn claim_outbox(&self, _: usize) -> PortResult<Vec<OutboxEntry>> {
         Ok(Vec::new())
     }
 
     async fn settle_outbox(&self, _: &[u64]) -> PortResult<()> {
+        Ok(())
+    }
+
+    async fn note_outbox(&self, _: &[ExchangeId]) -> PortResult<()> {
         Ok(())
     }
 
@@ -195,6 +203,10 @@ impl Archive for MemoryArchive {
 
     async fn enforce(&self, _: Retention, _: Timestamp) -> PortResult<Erased> {
         Ok(Erased::default())
+    }
+
+    async fn deleted(&self) -> PortResult<Deleted> {
+        Ok(Deleted::default())
     }
 
     async fn backup(&self, _: &Path) -> PortResult<()> {

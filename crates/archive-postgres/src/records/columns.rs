@@ -27,12 +27,14 @@ pub(crate) enum Table {
 /// What is selected for [`read`], of a table called `e`.
 pub(crate) const LISTED: &str = include_str!("../../queries/listed_columns.sql");
 
-static UPSERT: LazyLock<String> = LazyLock::new(|| {
+static UPSERT: LazyLock<String> =
+    LazyLock::new(|| include_str!("../../queries/upsert_exchange.sql").replace("$exchange", "exchange"));
+static UPSERT_AND_NOTE: LazyLock<String> = LazyLock::new(|| {
     // A row for the index comes with each that is stored, in the order of ids.
     format!(
         "WITH stored AS ({}), queued AS (INSERT INTO outbox (id) SELECT id FROM stored ORDER BY id) \
          SELECT * FROM stored",
-        include_str!("../../queries/upsert_exchange.sql").replace("$exchange", "exchange")
+        UPSERT.as_str()
     )
 });
 static UPSERT_STRAY: LazyLock<String> = LazyLock::new(|| {
@@ -40,9 +42,10 @@ static UPSERT_STRAY: LazyLock<String> = LazyLock::new(|| {
 });
 
 impl Table {
-    /// Writes rows of [`parameters`].
-    pub(crate) fn upsert(self) -> &'static str {
+    /// Writes rows of [`parameters`], and their outbox entries where those are kept.
+    pub(crate) fn upsert(self, outbox_is_kept: bool) -> &'static str {
         match self {
+            Self::Exchange if outbox_is_kept => &UPSERT_AND_NOTE,
             Self::Exchange => &UPSERT,
             Self::Stray => &UPSERT_STRAY,
         }

@@ -2,6 +2,8 @@
 
 pub(crate) mod columns;
 pub(crate) mod find;
+pub(crate) mod keeping;
+pub(crate) mod losses;
 pub(crate) mod open_exchanges;
 pub(crate) mod outbox;
 pub(crate) mod rollup;

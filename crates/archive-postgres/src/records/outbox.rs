@@ -5,12 +5,19 @@
 //! the session and the lock goes with it; when its machine is cut off, the server notices by the connection's
 //! keepalives within a minute. Nobody has to be asked, no deadline has to be guessed, and none has to be prolonged.
 
-use deadpool_postgres::{ClientWrapper, Object};
+use std::ops::Range;
+use std::sync::LazyLock;
+
+use deadpool_postgres::{ClientWrapper, Object, Transaction};
 use tokio::sync::Mutex;
+use tokio_postgres::types::ToSql;
 use verbatim_archive_format::text::clean;
+use verbatim_core::model::ExchangeId;
 use verbatim_core::ports::OutboxEntry;
 
 use super::columns::id_of;
+use super::{keeping, losses};
+use crate::day::uuid;
 use crate::error::{Doing, Fault};
 use crate::locks;
 use crate::pool::Connections;
@@ -19,6 +26,9 @@ use crate::pool::Connections;
 const LIVE: i64 = 1 << 40;
 /// A rebuild writes so many entries in one transaction, so that what it locks is free again soon.
 const REFILLED_AT_ONCE: i64 = 20_000;
+
+static CLAIM: LazyLock<String> =
+    LazyLock::new(|| keeping::of_living(include_str!("../../queries/claim_outbox.sql")));
 
 /// The session by which this process claims.
 #[derive(Default)]
@@ -32,6 +42,15 @@ struct Session {
 }
 
 impl Claimant {
+    /// Has the outbox kept; gives whether entries are missing.
+    pub(crate) async fn keep(&self, connections: &Connections) -> Result<bool, Fault> {
+        let mut current = self.session.lock().await;
+        let mut session = Session::go_on(&mut current, connections).await?;
+        let incomplete = keeping::keep(&mut session.client).await?;
+        *current = Some(session);
+        Ok(incomplete)
+    }
+
     /// The next entries that nobody has who lives.
     pub(crate) async fn claim(
         &self,
@@ -40,12 +59,7 @@ impl Claimant {
     ) -> Result<Vec<OutboxEntry>, Fault> {
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let mut current = self.session.lock().await;
-        let mut session = match current.take() {
-            Some(session) if !session.client.is_closed() => session,
-            // What the one before had claimed is free again: its lock is gone.
-            _ => Session::begin(connections).await?,
-        };
-        // Where this fails or is broken off, the session is dropped, and its claims with it.
+        let mut session = Session::go_on(&mut current, connections).await?;
         let entries = session.claim(limit).await?;
         *current = Some(session);
         Ok(entries)
@@ -67,6 +81,16 @@ impl Claimant {
 }
 
 impl Session {
+    /// Takes the session that there is, or a new one. It is to be put back once its work is done: where that fails or is
+    /// broken off, the session is dropped, and its claims with it.
+    async fn go_on(current: &mut Option<Self>, connections: &Connections) -> Result<Self, Fault> {
+        match current.take() {
+            Some(session) if !session.client.is_closed() => Ok(session),
+            // What the one before had claimed is free again: its lock is gone.
+            _ => Self::begin(connections).await,
+        }
+    }
+
     async fn begin(connections: &Connections) -> Result<Self, Fault> {
         const DOING: &str = "begin to claim from the outbox";
         let client = Object::take(connections.get().await?);
@@ -83,29 +107,41 @@ impl Session {
         let transaction = self.client.transaction().await.doing(DOING)?;
         // One at a time: who lives is looked up after whoever claimed before has its lock.
         locks::take(transaction.client(), locks::CLAIM).await?;
-        let statement =
-            transaction.prepare_cached(include_str!("../../queries/claim_outbox.sql")).await.doing(DOING)?;
-        let mut rows = Vec::new();
-        for (from, below) in [(LIVE, i64::MAX), (0, LIVE)] {
-            let room = limit - i64::try_from(rows.len()).unwrap_or(i64::MAX);
-            if room > 0 {
-                let claimed = transaction
-                    .query(&statement, &[&locks::CLAIMANTS.cast_unsigned(), &from, &below, &room, &number])
-                    .await
-                    .doing(DOING)?;
-                let mut claimed: Vec<(i64, uuid::Uuid, i32)> =
-                    claimed.iter().map(|row| (row.get(0), row.get(1), row.get(2))).collect();
-                claimed.sort_unstable();
-                rows.extend(claimed);
-            }
+        let mut rows = take(&transaction, LIVE..i64::MAX, limit, number).await?;
+        let room = |rows: &Vec<_>| limit - i64::try_from(rows.len()).unwrap_or(i64::MAX);
+        rows.extend(take(&transaction, 0..LIVE, room(&rows), number).await?);
+        while room(&rows) > 0 && losses::next(transaction.client()).await? > 0 {
+            rows.extend(take(&transaction, 0..LIVE, room(&rows), number).await?);
         }
         transaction.commit().await.doing(DOING)?;
-        let entry = |(number, id, failures): (i64, uuid::Uuid, i32)| {
+        let entry = |(number, id, failures): Claimed| {
             let failures = u32::try_from(failures).unwrap_or(0);
             Ok(OutboxEntry { number: number.unsigned_abs(), id: id_of(id)?, failures })
         };
         rows.into_iter().map(entry).collect()
     }
+}
+
+type Claimed = (i64, uuid::Uuid, i32);
+
+/// The first entries of a range that nobody has who lives, for a claimant.
+async fn take(
+    transaction: &Transaction<'_>,
+    range: Range<i64>,
+    limit: i64,
+    claimant: i32,
+) -> Result<Vec<Claimed>, Fault> {
+    const DOING: &str = "claim from the outbox";
+    if limit <= 0 {
+        return Ok(Vec::new());
+    }
+    let statement = transaction.prepare_cached(&CLAIM).await.doing(DOING)?;
+    let class = locks::CLAIMANTS.cast_unsigned();
+    let values: [&(dyn ToSql + Sync); 5] = [&class, &range.start, &range.end, &limit, &claimant];
+    let rows = transaction.query(&statement, &values).await.doing(DOING)?;
+    let mut rows: Vec<Claimed> = rows.iter().map(|row| (row.get(0), row.get(1), row.get(2))).collect();
+    rows.sort_unstable();
+    Ok(rows)
 }
 
 fn numbers(numbers: &[u64]) -> Vec<i64> {
@@ -120,6 +156,14 @@ pub(crate) async fn settle(client: Object, settled: &[u64]) -> Result<(), Fault>
     let sql = "DELETE FROM outbox WHERE number = ANY($1)";
     let statement = client.prepare_cached(sql).await.doing(DOING)?;
     client.execute(&statement, &[&numbers(settled)]).await.doing(DOING)?;
+    Ok(())
+}
+
+/// Makes entries.
+pub(crate) async fn note(client: Object, ids: &[ExchangeId]) -> Result<(), Fault> {
+    let ids: Vec<_> = ids.iter().copied().map(uuid).collect();
+    let sql = "INSERT INTO outbox (id) SELECT id FROM unnest($1::uuid[]) AS id";
+    client.execute(sql, &[&ids]).await.doing("note exchanges for the index")?;
     Ok(())
 }
 
@@ -147,8 +191,12 @@ pub(crate) async fn refill(client: Object) -> Result<u64, Fault> {
     // A session of its own, which ends with this, and the lock with it.
     let mut client = Object::take(client);
     locks::take_for_session(&client, locks::REFILL).await?;
-    // What an earlier rebuild left is made again, and what was set aside gets another chance.
-    client.execute("DELETE FROM outbox WHERE number < $1", &[&LIVE]).await.doing(DOING)?;
+    keeping::keep(&mut client).await?;
+    losses::clear(&client).await?;
+    // What an earlier rebuild left is made again, and what was set aside gets another chance. What is claimed stays: who
+    // claimed it may be about to write what it has read long ago, and looks again because of the entry.
+    let sql = "DELETE FROM outbox WHERE number < $1 AND claimant IS NULL";
+    client.execute(sql, &[&LIVE]).await.doing(DOING)?;
     client.execute("DELETE FROM outbox_failed", &[]).await.doing(DOING)?;
     let mut below = uuid::Uuid::max();
     let mut made = 0;
@@ -160,7 +208,9 @@ pub(crate) async fn refill(client: Object) -> Result<u64, Fault> {
         made += row.get::<_, i64>(0).unsigned_abs();
         match row.get(1) {
             Some(last) => below = last,
-            None => return Ok(made),
+            None => break,
         }
     }
+    keeping::is_complete(&client).await?;
+    Ok(made)
 }

@@ -61,16 +61,16 @@ impl Batch<'_> {
 pub(crate) async fn store(mut client: Object, batch: &Batch<'_>) -> Result<Vec<bool>, Fault> {
     const DOING: &str = "store records";
     let transaction = client.transaction().await.doing(DOING)?;
-    let lock = "SELECT pg_advisory_xact_lock_shared($1, week) FROM unnest($2::integer[]) AS week";
-    let lock = transaction.prepare_cached(lock).await.doing(DOING)?;
-    let look = format!("SELECT {} FROM tombstone AS t", Tombstone::COLUMNS);
+    let look = format!("SELECT {}, s.kept FROM tombstone AS t, outbox_state AS s", Tombstone::COLUMNS);
     let look = transaction.prepare_cached(&look).await.doing(DOING)?;
-    let weeks = batch.weeks();
-    let of_weeks: [&(dyn ToSql + Sync); 2] = [&locks::WEEKS, &weeks];
+    let (classes, numbers) = locks::to_write(&batch.weeks());
+    let lock = transaction.prepare_cached(locks::TAKE_SHARED).await.doing(DOING)?;
+    let locks: [&(dyn ToSql + Sync); 2] = [&classes, &numbers];
     // Sent one after the other without waiting; the second sees what the first waited for.
-    let (locked, looked) = join(transaction.query(&lock, &of_weeks), transaction.query_one(&look, &[])).await;
+    let (locked, looked) = join(transaction.query(&lock, &locks), transaction.query_one(&look, &[])).await;
     locked.doing(DOING)?;
-    let tombstone = Tombstone::of_row(&looked.doing(DOING)?);
+    let looked = looked.doing(DOING)?;
+    let (tombstone, is_kept) = (Tombstone::of_row(&looked), looked.get(2));
     let erased_since =
         batch.rows.iter().any(|row| row.has_blocks && row.record.bucket < tombstone.bodies_below);
     if erased_since || batch.blocks.buckets().any(|bucket| bucket < tombstone.bodies_below) {
@@ -78,7 +78,7 @@ pub(crate) async fn store(mut client: Object, batch: &Batch<'_>) -> Result<Vec<b
         return Err(Fault { kind: Kind::Stale, why: why.to_owned() });
     }
     insert_blocks(&transaction, batch.blocks).await?;
-    let stored = store_rows(&transaction, batch.rows, &tombstone).await?;
+    let stored = store_rows(&transaction, batch.rows, &tombstone, is_kept).await?;
     transaction.commit().await.doing(DOING)?;
     Ok(stored)
 }
@@ -97,6 +97,7 @@ async fn store_rows(
     transaction: &Transaction<'_>,
     rows: &[Row],
     tombstone: &Tombstone,
+    outbox_is_kept: bool,
 ) -> Result<Vec<bool>, Fault> {
     let mut stored = vec![false; rows.len()];
     let (mut sums, mut totals) = (Changes::default(), Totals::default());
@@ -113,7 +114,7 @@ async fn store_rows(
         }
         for table in [Table::Exchange, Table::Stray] {
             let of_table: Vec<usize> = round.iter().copied().filter(|&at| rows[at].table == table).collect();
-            for (at, prior) in upsert(transaction, table, rows, &of_table).await? {
+            for (at, prior) in upsert(transaction, table.upsert(outbox_is_kept), rows, &of_table).await? {
                 stored[at] = true;
                 if table == Table::Exchange {
                     account(&rows[at].record, prior, &mut sums, &mut totals);
@@ -153,7 +154,7 @@ fn account(record: &PackedRecord, prior: Option<Prior>, sums: &mut Changes, tota
 /// Writes those rows; gives the places of those that were stored, with what each replaced.
 async fn upsert(
     transaction: &Transaction<'_>,
-    table: Table,
+    sql: &str,
     rows: &[Row],
     places: &[usize],
 ) -> Result<Vec<(usize, Option<Prior>)>, Fault> {
@@ -162,7 +163,7 @@ async fn upsert(
         return Ok(Vec::new());
     }
     let records: Vec<&PackedRecord> = places.iter().map(|&at| &rows[at].record).collect();
-    let statement = transaction.prepare_cached(table.upsert()).await.doing(DOING)?;
+    let statement = transaction.prepare_cached(sql).await.doing(DOING)?;
     let parameters = parameters(&records);
     let stored = transaction.query(&statement, &references(&parameters)).await.doing(DOING)?;
     let by_id: HashMap<Uuid, usize> = places.iter().map(|&at| (uuid(rows[at].id()), at)).collect();

@@ -108,6 +108,7 @@ async fn a_row_that_the_database_refuses_is_refused_alone() {
     let server = PostgresServer::shared();
     let (name, config) = database(server).await;
     let archive = connect(&config).await;
+    archive.keep_outbox().await.unwrap();
     let poison = "CREATE FUNCTION poison() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
                     IF new.session = 'poison' THEN RAISE EXCEPTION 'poisoned'; END IF; RETURN new; END $$;
                   CREATE TRIGGER poison BEFORE INSERT ON exchange FOR EACH ROW EXECUTE FUNCTION poison()";

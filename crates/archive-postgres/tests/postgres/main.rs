@@ -3,6 +3,7 @@
 
 mod faults;
 mod hostile;
+mod keeping;
 mod plans;
 mod races;
 mod refusals;

@@ -24,6 +24,8 @@ fn shuffle<T>(list: &mut [T], words: &mut Words) {
 async fn committers_with_overlapping_batches_in_any_order_never_deadlock_and_count_once() {
     let server = PostgresServer::shared();
     let (name, config) = database(server).await;
+    let reader = connect(&config).await;
+    reader.keep_outbox().await.unwrap();
     let body = |n: u64| noise(n % 7, 20_000);
     let record = |n: u64| ExchangeBuilder::minted().request(body(n)).response(noise(n, 100)).build();
     let records: Vec<ExchangeRecord> = (0..120).map(record).collect();
@@ -71,6 +73,7 @@ async fn indexers_never_get_the_same_entry_and_one_that_dies_leaves_its_own_to_t
     let server = PostgresServer::shared();
     let (_, config) = database(server).await;
     let writer = connect(&config).await;
+    writer.keep_outbox().await.unwrap();
     let records: Vec<_> = (0..300).map(|_| ExchangeBuilder::minted().build()).collect();
     store(&writer, &records).await;
     let mut indexers = JoinSet::new();

@@ -1,6 +1,7 @@
 //! Records: one file with what is listed and shown, the sums, the outbox, and what is open.
 
 pub(crate) mod columns;
+pub(crate) mod losses;
 pub(crate) mod open_exchanges;
 pub(crate) mod outbox;
 pub(crate) mod rollup;
@@ -13,7 +14,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use rusqlite::{Connection, OptionalExtension, params};
 use verbatim_core::model::{Exchange, ExchangeId, Rank};
-use verbatim_core::ports::{ArchiveHealth, PortError, PortResult};
+use verbatim_core::ports::{ArchiveHealth, Deleted, PortError, PortResult};
 use verbatim_sqlite::{Doing, Options, Readers, Writer, migrate, open};
 
 pub(crate) use columns::Table;
@@ -106,6 +107,13 @@ pub(crate) fn is_in(connection: &Connection, table: Table, id: ExchangeId) -> Po
         .prepare_cached(table.is_there())
         .and_then(|mut select| select.exists([id.as_bytes()]))
         .doing("look for a record")
+}
+
+/// How far deleting has come.
+pub(crate) fn deleted(connection: &Connection) -> PortResult<Deleted> {
+    let floor = state::bodies_floor(connection)?;
+    let bodies = floor.map_or(0, |floor| u64::from(floor.week) << 32 | u64::from(floor.part));
+    Ok(Deleted { records_through: state::erased_through(connection)?, bodies })
 }
 
 /// The ranks of those that are archived, in the order asked.

@@ -8,7 +8,7 @@ use verbatim_core::model::ExchangeId;
 use verbatim_core::ports::{OutboxEntry, PortError, PortResult};
 use verbatim_sqlite::Doing;
 
-use super::Records;
+use super::{Numbers, Records, losses};
 
 /// Numbers from here on are of records just stored; those below are of a rebuild, which they do not wait for.
 pub(crate) const LIVE: i64 = 1 << 40;
@@ -41,10 +41,20 @@ impl Claims {
     pub(crate) async fn claim(&self, records: &Records, limit: usize) -> PortResult<Vec<OutboxEntry>> {
         let mut cursors = self.state.lock().await;
         let again: Vec<i64> = self.released().iter().copied().take(limit).collect();
-        let (from, taking) = (*cursors, again.clone());
-        let (entries, moved) =
-            records.readers.run(move |connection| take(connection, from, &taking, limit)).await?;
-        *cursors = moved;
+        let (mut entries, mut more) = (Vec::new(), true);
+        let mut taking = again.clone();
+        while more && entries.len() < limit {
+            let (from, room) = (*cursors, limit - entries.len());
+            let (taken, moved, lost) =
+                records.readers.run(move |connection| take(connection, from, &taking, room)).await?;
+            *cursors = moved;
+            entries.extend(taken);
+            taking = Vec::new();
+            more = lost && entries.len() < limit;
+            if more {
+                records.writer.run(losses::next).await?;
+            }
+        }
         let mut released = self.released();
         again.iter().for_each(|number| {
             released.remove(number);
@@ -77,12 +87,13 @@ fn int(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
+/// Gives also whether more entries can be made of bodies that were deleted.
 fn take(
     connection: &Connection,
     mut cursors: Cursors,
     again: &[i64],
     limit: usize,
-) -> PortResult<(Vec<OutboxEntry>, Cursors)> {
+) -> PortResult<(Vec<OutboxEntry>, Cursors, bool)> {
     const DOING: &str = "read the outbox";
     let read = |row: &Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, Vec<u8>>(1)?, row.get::<_, u32>(2)?));
     let mut rows = Vec::new();
@@ -110,7 +121,17 @@ fn take(
             .map_err(|error| PortError::permanent("an outbox entry names no exchange", error))?;
         Ok(OutboxEntry { number: number.unsigned_abs(), id, failures })
     };
-    Ok((rows.into_iter().map(entry).collect::<PortResult<_>>()?, cursors))
+    Ok((rows.into_iter().map(entry).collect::<PortResult<_>>()?, cursors, losses::are_there(connection)?))
+}
+
+/// Makes entries.
+pub(crate) fn note(connection: &Connection, numbers: &Numbers, ids: &[ExchangeId]) -> PortResult<()> {
+    let mut insert = connection
+        .prepare_cached("INSERT INTO outbox (number, id) VALUES (?1, ?2)")
+        .doing("note exchanges for the index")?;
+    ids.iter()
+        .try_for_each(|id| insert.execute((numbers.outbox(), id.as_bytes())).map(|_| ()))
+        .doing("note exchanges for the index")
 }
 
 /// Drops entries.
@@ -134,14 +155,11 @@ pub(crate) fn set_aside(connection: &Connection, number: u64, reason: &str) -> P
 /// Makes an entry for every record, newest first.
 pub(crate) async fn refill(records: &Records) -> PortResult<u64> {
     drop_rebuild(records).await?;
-    let mut number = records.writer.run(begin_rebuild).await?;
+    records.writer.run(begin_rebuild).await?;
     let (mut below, mut made) = (None, 0);
     loop {
-        let first = number;
-        let (last, count) =
-            records.writer.run(move |connection| refill_below(connection, below, first)).await?;
+        let (last, count) = records.writer.run(move |connection| refill_below(connection, below)).await?;
         made += count;
-        number += int(count);
         match last {
             Some(last) => below = Some(last),
             None => return Ok(made),
@@ -162,32 +180,57 @@ async fn drop_rebuild(records: &Records) -> PortResult<()> {
     }
 }
 
-/// Gives what was set aside another chance; gives the first number, which was never handed out.
-fn begin_rebuild(connection: &Connection) -> PortResult<i64> {
+/// Gives what was set aside another chance.
+fn begin_rebuild(connection: &Connection) -> PortResult<()> {
     connection.execute("DELETE FROM outbox_failed", []).doing("begin to refill the outbox")?;
-    let sql = "SELECT coalesce(max(value), 1) FROM state WHERE name = 'rebuild_number'";
-    connection.query_row(sql, [], |row| row.get(0)).doing("begin to refill the outbox")
+    losses::clear(connection)
 }
 
 type Refilled = (Option<Vec<u8>>, u64);
 
-fn refill_below(connection: &Connection, below: Option<Vec<u8>>, first: i64) -> PortResult<Refilled> {
+fn refill_below(connection: &Connection, below: Option<Vec<u8>>) -> PortResult<Refilled> {
     const DOING: &str = "refill the outbox";
     let sql = "SELECT id FROM exchange WHERE id < ?1 ORDER BY id DESC LIMIT ?2";
     let below = below.unwrap_or_else(|| vec![0xff; 17]);
     let mut select = connection.prepare_cached(sql).doing(DOING)?;
     let ids =
         select.query_map(params![below, REFILLED_AT_ONCE], |row| row.get::<_, Vec<u8>>(0)).doing(DOING)?;
-    let mut insert =
-        connection.prepare_cached("INSERT INTO outbox (number, id) VALUES (?1, ?2)").doing(DOING)?;
-    let (mut last, mut number) = (None, first);
+    let (mut last, mut made) = (None, 0);
+    let mut numbers = RebuildNumbers::of(connection)?;
     for id in ids {
         let id = id.doing(DOING)?;
-        insert.execute(params![number, id]).doing(DOING)?;
-        number += 1;
+        numbers.insert(&id)?;
+        made += 1;
         last = Some(id);
     }
-    let sql = "INSERT OR REPLACE INTO state (name, value) VALUES ('rebuild_number', ?1)";
-    connection.execute(sql, [number]).doing(DOING)?;
-    Ok((last, number.abs_diff(first)))
+    numbers.keep()?;
+    Ok((last, made))
+}
+
+/// Entries that those of records just stored need not wait for, with numbers that were never handed out.
+pub(crate) struct RebuildNumbers<'a> {
+    connection: &'a Connection,
+    next: i64,
+}
+
+impl<'a> RebuildNumbers<'a> {
+    pub(crate) fn of(connection: &'a Connection) -> PortResult<Self> {
+        let sql = "SELECT coalesce(max(value), 1) FROM state WHERE name = 'rebuild_number'";
+        let next = connection.query_row(sql, [], |row| row.get(0)).doing("number outbox entries")?;
+        Ok(Self { connection, next })
+    }
+
+    pub(crate) fn insert(&mut self, id: &[u8]) -> PortResult<()> {
+        const DOING: &str = "write to the outbox";
+        let sql = "INSERT INTO outbox (number, id) VALUES (?1, ?2)";
+        self.connection.prepare_cached(sql).doing(DOING)?.execute(params![self.next, id]).doing(DOING)?;
+        self.next += 1;
+        Ok(())
+    }
+
+    /// In the same transaction.
+    pub(crate) fn keep(self) -> PortResult<()> {
+        let sql = "INSERT OR REPLACE INTO state (name, value) VALUES ('rebuild_number', ?1)";
+        self.connection.execute(sql, [self.next]).map(|_| ()).doing("number outbox entries")
+    }
 }

@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio_util::sync::CancellationToken;
 use verbatim_core::ports::{PortError, Unpaced};
-use verbatim_search_indexer::{IndexerConfig, IndexerError, Ports, rebuild};
+use verbatim_search_indexer::{IndexerError, Ports, rebuild};
 
 use super::{Setting, runtimes};
 use crate::compose::stores::Records;
@@ -61,6 +61,7 @@ async fn index(records: &Records, signals: &mut Signals) -> Result<u64> {
     let Some(index) = records.index.clone() else {
         bail!("there is no search index to build: set [meilisearch] url (VERBATIM_MEILISEARCH__URL)");
     };
+    let config = index.indexing();
     let ports = Ports {
         pace: Arc::new(Unpaced),
         archive: records.archive.clone(),
@@ -70,7 +71,6 @@ async fn index(records: &Records, signals: &mut Signals) -> Result<u64> {
     };
     let bar = bar()?;
     let token = CancellationToken::new();
-    let config = IndexerConfig::default();
     let rebuilding = rebuild(&config, &ports, &token, |progress| {
         bar.set_length(progress.total.max(progress.done));
         bar.set_position(progress.done);

@@ -48,8 +48,7 @@ impl Service {
         };
         let (log, archive) = self.until(signals, connecting).await?;
         self.stores.push(log.clone());
-        let index = config.meilisearch()?.map(stores::index_on_engine).transpose()?;
-        let records = Records { archive, index: index.map(|index| index as _) };
+        let records = Records { archive, index: None };
         self.keep(&records);
         probes.ask(Asked {
             log: Some(log.clone()),
@@ -60,7 +59,7 @@ impl Service {
         Ok(())
     }
 
-    /// Without Meilisearch it waits, not ready: what is to be indexed stays noted in the archive.
+    /// Without Meilisearch it waits, not ready: once there is one, its index is built from the archive.
     pub(super) async fn start_indexer(&mut self, config: &Config, signals: &mut Signals) -> Result<()> {
         const NOTHING_TO_DO: &str = "there is no word search to keep up: set [meilisearch] url (VERBATIM_MEILISEARCH__URL), \
                                      then start the indexer again";

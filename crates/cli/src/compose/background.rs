@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::Result;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
-use verbatim_core::ports::{Archive, PortError};
+use verbatim_core::ports::{Archive, PortError, PortResult};
 use verbatim_search_indexer::{IndexerConfig, IndexerError, OutboxLock, Ports, Progress};
 use verbatim_telemetry::Metrics;
 
@@ -32,19 +32,23 @@ pub(super) async fn index_all(
 ) -> Result<()> {
     let Working { committed, pace } = working;
     let ports = Ports { archive, index: index.clone(), committed, pace, outbox_lock: OutboxLock::default() };
-    let asked = waits.until("the search index", || index.needs_rebuild());
+    let asked = waits.until("the search index", || is_incomplete(&*ports.archive, &*index));
     match token.run_until_cancelled(asked).await {
         None => return Ok(()),
         Some(anew) => {
             if anew? {
-                build_anew(&ports, &token).await?;
+                build_anew(&index.indexing(), &ports, &token).await?;
             }
         }
     }
-    let indexing = async {
-        Ok(verbatim_search_indexer::run(IndexerConfig::default(), ports.clone(), token.clone()).await?)
-    };
+    let indexing =
+        async { Ok(verbatim_search_indexer::run(index.indexing(), ports.clone(), token.clone()).await?) };
     tokio::try_join!(indexing, mend(index.as_ref(), &ports, &token)).map(drop)
+}
+
+/// Whether the index is new, or was damaged or wiped, or the archive did not note what changed: nobody was there to read it.
+async fn is_incomplete(archive: &dyn Archive, index: &dyn IndexStore) -> PortResult<bool> {
+    Ok(archive.keep_outbox().await? || index.needs_rebuild().await?)
 }
 
 /// Builds the index anew whenever it turns out to be incomplete.
@@ -53,14 +57,14 @@ async fn mend(index: &dyn IndexStore, ports: &Ports, token: &CancellationToken) 
     every.set_missed_tick_behavior(MissedTickBehavior::Delay);
     every.tick().await;
     while token.run_until_cancelled(every.tick()).await.is_some() {
-        match token.run_until_cancelled(index.needs_rebuild()).await {
+        match token.run_until_cancelled(is_incomplete(&*ports.archive, index)).await {
             Some(Ok(true)) => {
-                if let Err(error) = build_anew(ports, token).await {
+                if let Err(error) = build_anew(&index.indexing(), ports, token).await {
                     tracing::error!("the search index can't be built anew: {error:#}");
                 }
             }
             Some(Err(error)) => {
-                tracing::debug!(%error, "the search index can't be asked whether it is complete");
+                tracing::debug!(%error, "can't find out whether the search index is complete");
             }
             Some(Ok(false)) | None => {}
         }
@@ -68,8 +72,8 @@ async fn mend(index: &dyn IndexStore, ports: &Ports, token: &CancellationToken) 
     Ok(())
 }
 
-async fn build_anew(ports: &Ports, token: &CancellationToken) -> Result<()> {
-    match verbatim_search_indexer::rebuild(&IndexerConfig::default(), ports, token, |_| {}).await {
+async fn build_anew(config: &IndexerConfig, ports: &Ports, token: &CancellationToken) -> Result<()> {
+    match verbatim_search_indexer::rebuild(config, ports, token, |_| {}).await {
         Ok(Progress { done: 0, .. }) | Err(IndexerError::Stopped) => Ok(()),
         Ok(Progress { done, .. }) => {
             tracing::info!(exchanges = done, "the search index was built anew");

@@ -64,7 +64,6 @@ impl Service {
         let ports = verbatim_recorder::Ports {
             log,
             archive: records.archive.clone(),
-            index: records.index.clone().map(|index| index as _),
             clock: Arc::new(SystemClock),
             pace: working.pace,
             committed: working.committed,

@@ -5,6 +5,9 @@
 #![expect(clippy::print_stderr, reason = "a test says what it judged")]
 #![expect(clippy::unwrap_used, reason = "what fails here fails the test, with its message")]
 
+#[path = "../scale_out/api.rs"]
+#[expect(dead_code, reason = "other test binaries use the rest of it")]
+mod api;
 mod backlog;
 mod between;
 #[path = "../e2e/calls.rs"]
@@ -12,12 +15,12 @@ mod calls;
 #[path = "../e2e/client.rs"]
 mod client;
 #[path = "../scale_out/engines.rs"]
-#[expect(dead_code, reason = "other test binaries use the rest of it")]
 mod engines;
 mod full;
 mod gateways;
 mod ground;
 mod load;
+mod meilisearch;
 mod messages;
 mod nats;
 mod place;
@@ -28,6 +31,7 @@ mod retention;
 #[path = "../scale_out/role.rs"]
 #[expect(dead_code, reason = "other test binaries use the rest of it")]
 mod role;
+mod search;
 mod slow;
 #[path = "../e2e/stalls.rs"]
 mod stalls;

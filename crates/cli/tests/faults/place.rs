@@ -41,6 +41,11 @@ impl Place {
         self.process = Some(process);
     }
 
+    /// Whether a process is there that nobody ended.
+    pub(crate) fn is_running(&self) -> bool {
+        self.process.is_some()
+    }
+
     /// Kills it (SIGKILL); tells when.
     pub(crate) fn kill(&mut self) -> Instant {
         let at = Instant::now();

@@ -3,9 +3,12 @@
 use std::ops::Deref;
 use std::path::PathBuf;
 use std::process::{Command, Output};
+use std::sync::Arc;
 
 use reqwest::{Method, Response};
 use tempfile::TempDir;
+use verbatim_archive_postgres::{PostgresArchive, PostgresConfig};
+use verbatim_core::ports::SystemClock;
 use verbatim_mock_provider::{Config, Detail, LedgerOptions, MockProvider};
 use verbatim_testkit::NatsServer;
 use verbatim_testkit::postgres::PostgresServer;
@@ -121,6 +124,12 @@ impl Engines {
     /// The name of its search index.
     pub(crate) fn index(&self) -> String {
         format!("test-{}-{}", std::process::id(), self.database)
+    }
+
+    /// The archive, as another process sees it.
+    pub(crate) async fn archive(&self) -> Arc<PostgresArchive> {
+        let config = PostgresConfig::new(self.postgres.url(&self.database));
+        Arc::new(PostgresArchive::connect(&config, Arc::new(SystemClock)).await.unwrap())
     }
 
     /// A command line with these settings.

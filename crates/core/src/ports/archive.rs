@@ -79,7 +79,8 @@ pub struct StatsRequest {
     pub provider: Option<String>,
 }
 
-/// An exchange to be (re-)indexed.
+/// An exchange of which the search index may not say what the archive has: it is to be indexed (again), or, where its
+/// record was deleted, to be forgotten, with all that was deleted before it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OutboxEntry {
     /// Names the entry when it is settled.
@@ -112,8 +113,15 @@ pub struct Erased {
     pub bodies: u64,
     /// Bytes given back to the disk.
     pub bytes: u64,
-    /// Every record up to this one, itself included, is deleted: for the search index to forget.
-    pub up_to: Option<ExchangeId>,
+}
+
+/// How far retention has come. None of it comes back.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Deleted {
+    /// Every record up to this one, itself included, is deleted.
+    pub records_through: Option<ExchangeId>,
+    /// Rises whenever bodies are deleted.
+    pub bodies: u64,
 }
 
 /// How the archive is doing.
@@ -136,8 +144,9 @@ pub struct ArchiveHealth {
 /// The archive: system of record. Every adapter passes the contract suite in `testkit`.
 #[async_trait]
 pub trait Archive: Send + Sync + 'static {
-    /// Stores records with their bodies, an outbox entry each, and the sums' changes, and closes what was open of
-    /// them, in one transaction; durable when it returns. Any order, any repetition gives the same result.
+    /// Stores records with their bodies, an outbox entry each where entries are [kept](Self::keep_outbox), and the sums'
+    /// changes, and closes what was open of them, in one transaction; durable when it returns. Any order, any repetition
+    /// gives the same result.
     async fn commit(&self, batch: Vec<Commit>) -> PortResult<Vec<Committed>>;
 
     /// The ranks of those that are archived, in the order asked.
@@ -220,12 +229,20 @@ pub trait Archive: Send + Sync + 'static {
     /// Sums for each model over a time range, most calls first.
     async fn model_stats(&self, range: Range<Timestamp>) -> PortResult<Vec<ModelStats>>;
 
+    /// Announces somebody who takes outbox entries: from now on there is one for whatever changes. An archive that others
+    /// use without a search index makes none before, and none any more once nobody has claimed for long. Gives whether
+    /// entries of earlier changes are missing; then [`refill_outbox`](Self::refill_outbox) makes up for them.
+    async fn keep_outbox(&self) -> PortResult<bool>;
+
     /// Takes the next outbox entries, oldest first; each is handed to one taker until settled or released by a
-    /// restart.
+    /// restart. Nobody else drops an entry that a living taker has.
     async fn claim_outbox(&self, limit: usize) -> PortResult<Vec<OutboxEntry>>;
 
     /// Drops entries whose documents are durable in the index.
     async fn settle_outbox(&self, numbers: &[u64]) -> PortResult<()>;
+
+    /// Makes entries for these exchanges.
+    async fn note_outbox(&self, ids: &[ExchangeId]) -> PortResult<()>;
 
     /// Hands entries back, to be tried again.
     async fn release_outbox(&self, numbers: &[u64]) -> PortResult<()>;
@@ -236,8 +253,12 @@ pub trait Archive: Send + Sync + 'static {
     /// Makes an outbox entry for every record, newest first, to rebuild the index; gives their number.
     async fn refill_outbox(&self) -> PortResult<u64>;
 
-    /// Deletes what is past its retention.
+    /// Deletes what is past its retention. The outbox gets an entry for each record that loses its bodies, and one for the
+    /// last record that is deleted.
     async fn enforce(&self, retention: Retention, now: Timestamp) -> PortResult<Erased>;
+
+    /// How far deleting has come.
+    async fn deleted(&self) -> PortResult<Deleted>;
 
     /// Writes a consistent copy, readable by the same adapter, into an empty or absent directory, while running. Where
     /// the database has tools of its own for that, a permanent error names them, and nothing is written.

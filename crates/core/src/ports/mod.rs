@@ -10,7 +10,7 @@ mod pace;
 mod search_index;
 
 pub use archive::{
-    Archive, ArchiveHealth, Commit, Committed, Erased, ListRequest, OpenExchange, OutboxEntry, Page,
+    Archive, ArchiveHealth, Commit, Committed, Deleted, Erased, ListRequest, OpenExchange, OutboxEntry, Page,
     Retention, StatsRequest,
 };
 pub use capture_log::{

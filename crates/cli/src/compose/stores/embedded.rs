@@ -9,6 +9,7 @@ use tokio::task::spawn_blocking;
 use verbatim_archive_sqlite::SqliteArchive;
 use verbatim_core::ports::{PortResult, SystemClock};
 use verbatim_log_sqlite::SqliteLog;
+use verbatim_search_indexer::IndexerConfig;
 use verbatim_search_sqlite::SqliteSearch;
 
 use super::{IndexStore, Store};
@@ -42,6 +43,10 @@ impl Store for SqliteSearch {
 impl IndexStore for SqliteSearch {
     async fn needs_rebuild(&self) -> PortResult<bool> {
         Ok(Self::needs_rebuild(self).await)
+    }
+
+    fn indexing(&self) -> IndexerConfig {
+        IndexerConfig::default()
     }
 }
 

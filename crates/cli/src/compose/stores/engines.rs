@@ -11,6 +11,7 @@ use async_trait::async_trait;
 use verbatim_archive_postgres::{PostgresArchive, PostgresConfig};
 use verbatim_core::ports::{PortResult, SystemClock};
 use verbatim_log_nats::NatsLog;
+use verbatim_search_indexer::IndexerConfig;
 use verbatim_search_meilisearch::MeilisearchIndex;
 
 use super::{IndexStore, Store};
@@ -44,6 +45,10 @@ impl Store for MeilisearchIndex {
 impl IndexStore for MeilisearchIndex {
     async fn needs_rebuild(&self) -> PortResult<bool> {
         Self::needs_rebuild(self).await
+    }
+
+    fn indexing(&self) -> IndexerConfig {
+        IndexerConfig::for_server()
     }
 }
 

@@ -10,6 +10,7 @@ use anyhow::{Result, bail};
 use async_trait::async_trait;
 use tokio::runtime::Handle;
 use verbatim_core::ports::{Archive, CaptureLog, Control, Live, PortResult, SearchIndex};
+use verbatim_search_indexer::IndexerConfig;
 
 use crate::config::Config;
 use crate::data_dir::DataDir;
@@ -39,6 +40,9 @@ impl<T: Archive + Control + Store> ArchiveStore for T {}
 pub(crate) trait IndexStore: SearchIndex + Store {
     /// Whether records may be missing from it until it is made anew from the archive: it is new, or was damaged.
     async fn needs_rebuild(&self) -> PortResult<bool>;
+
+    /// How it likes to be given documents.
+    fn indexing(&self) -> IndexerConfig;
 }
 
 /// Archive and index of one installation.
