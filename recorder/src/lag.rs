@@ -7,6 +7,8 @@ use verbatim_core::ports::{Floors, Sequence};
 
 /// More moments than these are thinned out; with a look every two seconds, two hours of them.
 const MOMENTS: usize = 4096;
+/// Of those, so many stay.
+const KEPT: i64 = 2048;
 
 /// Moments, and how far the log had come at each.
 #[derive(Debug, Default)]
@@ -51,7 +53,7 @@ impl Lag {
         }
         if self.moments.len() > MOMENTS {
             let since = self.moments.front().map_or(now, |(_, moment)| *moment);
-            self.apart_us = (now.as_unix_us() - since.as_unix_us()) / (MOMENTS as i64 / 2);
+            self.apart_us = (now.as_unix_us() - since.as_unix_us()) / KEPT;
             let mut is_kept = false;
             self.moments.retain(|_| {
                 is_kept = !is_kept;

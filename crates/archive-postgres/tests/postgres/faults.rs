@@ -118,7 +118,8 @@ async fn a_commit_whose_answer_is_lost_comes_again_and_is_there_once() {
     server.sql(&name, "SELECT pg_reload_conf()");
     let (committer, records) = (Arc::clone(&archive), batch(2));
     let again = records.clone();
-    let committing = tokio::spawn(async move { try_commit(&committer, &again).await });
+    let mut committing = JoinSet::new();
+    committing.spawn(async move { try_commit(&committer, &again).await });
     let unanswered = format!(
         "FROM pg_stat_activity WHERE datname = '{name}' AND wait_event = 'SyncRep' \
          AND application_name = 'verbatim writes'"
@@ -127,7 +128,7 @@ async fn a_commit_whose_answer_is_lost_comes_again_and_is_there_once() {
     server.sql(&name, &format!("SELECT pg_terminate_backend(pid, 30000) {unanswered}"));
     server.sql(&name, "ALTER SYSTEM RESET synchronous_standby_names");
     server.sql(&name, "SELECT pg_reload_conf()");
-    let committed = committing.await.unwrap().unwrap();
+    let committed = committing.join_next().await.unwrap().unwrap().unwrap();
     assert!(committed.iter().all(|one| matches!(one, Committed::Superseded)), "{committed:?}");
     for record in &records {
         let body = archive.body(record.exchange.id, Leg::ClientRequest).await.unwrap();
