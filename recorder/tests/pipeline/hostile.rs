@@ -74,7 +74,9 @@ async fn zeros_and_repeats_among_what_an_end_names_are_passed_over() {
     bed.start_on(Ports { log: Arc::clone(&log) as _, ..bed.ports(Arc::clone(&bed.archive)) });
     bed.wait_for_rank(id, Rank::Complete).await;
     assert_eq!(bed.archive.get(id).await.unwrap().unwrap().0.integrity, Integrity::Whole);
-    assert_eq!(log.places_read(), 3, "the start twice, for the end and for its manifest, which is one more");
+    // The start twice, for the end and for its manifest, which is one more; who tells how old the oldest end is may look
+    // at it once.
+    assert!((3..=4).contains(&log.places_read()), "{} places were read", log.places_read());
     bed.stop().await;
 }
 

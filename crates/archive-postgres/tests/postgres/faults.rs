@@ -112,6 +112,7 @@ async fn a_commit_whose_answer_is_lost_comes_again_and_is_there_once() {
     let server = PostgresServer::start(&PostgresOptions::default());
     let (name, config) = database(&server).await;
     let archive = connect(&config).await;
+    archive.keep_outbox().await.unwrap();
     store(&archive, &batch(1)).await;
     // A commit that waits for a standby is there already: it has only no answer yet.
     server.sql(&name, "ALTER SYSTEM SET synchronous_standby_names = 'nobody'");

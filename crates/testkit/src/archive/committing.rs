@@ -122,6 +122,7 @@ pub async fn outcomes_come_in_the_order_of_the_batch(world: MakeArchiveWorld) {
 pub async fn what_is_stored_survives_a_kill(world: MakeArchiveWorld) {
     let world = world();
     let archive = world.open().await;
+    archive.keep_outbox().await.unwrap();
     let records = various(300, 1, now());
     let mut ids: Vec<_> = records.iter().map(|record| record.exchange.id).collect();
     store(&*archive, records).await;
