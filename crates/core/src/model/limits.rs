@@ -11,9 +11,8 @@ impl Exchange {
     /// The most tags, and the most names of called tools.
     pub const MOST_NAMES: usize = 64;
 
-    /// The same with every text cut to its limit, at a character's boundary, and without [characters that
-    /// steer](steers) a terminal. (Previews have a limit already, and a
-    /// path is as long as HTTP lets it be: 64 KiB.)
+    /// The same with every text cut to its limit, at a character's boundary, and without characters that steer
+    /// a terminal. (Previews have a limit already, and a path is as long as HTTP lets it be: 64 KiB.)
     #[must_use]
     pub fn within_limits(mut self) -> Self {
         for name in [&mut self.gateway, &mut self.method, &mut self.provider] {
