@@ -73,9 +73,11 @@ fn call(url: &str, key: &str, verb: &str, path: &str, body: &str) -> std::io::Re
     let mut stream = TcpStream::connect(authority)?;
     stream.set_read_timeout(Some(Duration::from_secs(10)))?;
     let length = body.len();
+    let authorization =
+        if key.is_empty() { String::new() } else { format!("authorization: Bearer {key}\r\n") };
     write!(
         stream,
-        "{verb} {path} HTTP/1.1\r\nhost: {authority}\r\nauthorization: Bearer {key}\r\nconnection: close\r\n\
+        "{verb} {path} HTTP/1.1\r\nhost: {authority}\r\n{authorization}connection: close\r\n\
          content-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}"
     )?;
     let mut answer = String::new();
