@@ -126,7 +126,7 @@ fn parse_head(head: &[u8]) -> Result<(u16, Framing)> {
 /// A prepared POST of a JSON body; `headers` are whole lines.
 pub(crate) fn post(path: &str, headers: &[&str], body: &str) -> Vec<u8> {
     let mut request = format!(
-        "POST {path} HTTP/1.1\r\nhost: bench\r\nauthorization: Bearer sk-bench-0123456789\r\ncontent-type: application/json\r\ncontent-length: {}\r\n",
+        "POST {path} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer sk-bench-0123456789\r\ncontent-type: application/json\r\ncontent-length: {}\r\n",
         body.len()
     );
     for line in headers {
@@ -140,5 +140,5 @@ pub(crate) fn post(path: &str, headers: &[&str], body: &str) -> Vec<u8> {
 
 /// A prepared GET.
 pub(crate) fn get(path: &str) -> Vec<u8> {
-    format!("GET {path} HTTP/1.1\r\nhost: bench\r\n\r\n").into_bytes()
+    format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n").into_bytes()
 }

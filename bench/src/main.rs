@@ -80,7 +80,8 @@ struct Arguments {
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
     let bench = Bench {
-        binaries: arguments.binaries.map_or_else(targets::build, Ok)?,
+        // Processes have directories of their own.
+        binaries: std::path::absolute(arguments.binaries.map_or_else(targets::build, Ok)?)?,
         time: Duration::from_secs(arguments.seconds.max(1)),
         rounds: arguments.rounds.max(1),
         backlog: arguments.backlog,
