@@ -196,7 +196,7 @@ impl CaptureLog for NatsLog {
 
     async fn purge(&self, floor: Sequence) -> PortResult<()> {
         self.check_open()?;
-        self.stream.purge(floor).await?;
+        let floor = self.stream.purge(floor).await?;
         try_join!(self.recorder.purged(floor), self.watch.purged(floor)).map(drop)
     }
 

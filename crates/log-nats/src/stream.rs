@@ -189,8 +189,8 @@ impl Stream {
         })
     }
 
-    /// Lets go of what is below, in steps; of the last message only when another has come.
-    pub(crate) async fn purge(&self, floor: Sequence) -> PortResult<()> {
+    /// Lets go of what is below, in steps; of the last message only when another has come. Tells below what it let go.
+    pub(crate) async fn purge(&self, floor: Sequence) -> PortResult<Sequence> {
         let state = self.state(CAPTURE).await?;
         // Behind the last message a server purges everything, and with it what it confirms meanwhile (2.9 to 2.11);
         // beyond that, sequences would jump.
@@ -206,7 +206,7 @@ impl Stream {
                 return Err(PortError::transient("purging the stream", "the server did not do it"));
             }
         }
-        Ok(())
+        Ok(floor)
     }
 
     /// What is waiting.

@@ -75,6 +75,10 @@ impl LogWorld for World {
         false
     }
 
+    fn keeps_the_last(&self) -> bool {
+        true
+    }
+
     /// Subject, header and the stream's own.
     fn overhead(&self) -> u64 {
         256

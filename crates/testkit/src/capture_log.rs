@@ -57,6 +57,11 @@ pub trait LogWorld: Send + Sync {
         true
     }
 
+    /// Whether a purge behind the log's last message keeps that one, as the port allows.
+    fn keeps_the_last(&self) -> bool {
+        false
+    }
+
     /// Bytes that the log may count for a message beside its payload, at most.
     fn overhead(&self) -> u64 {
         0

@@ -38,7 +38,8 @@ enum Call {
     Acknowledge(Consumer, Vec<Index>),
     Progress(Consumer, Vec<Index>),
     HandBack(Consumer, Vec<Index>),
-    Purge(Index),
+    /// Up to a message, or behind it.
+    Purge(Index, bool),
     Close,
     Kill,
 }
@@ -53,7 +54,7 @@ fn call() -> impl Strategy<Value = Call> {
         4 => (consumer(), some()).prop_map(|(consumer, some)| Call::Acknowledge(consumer, some)),
         1 => (consumer(), some()).prop_map(|(consumer, some)| Call::Progress(consumer, some)),
         2 => (consumer(), some()).prop_map(|(consumer, some)| Call::HandBack(consumer, some)),
-        1 => any::<Index>().prop_map(Call::Purge),
+        1 => any::<(Index, bool)>().prop_map(|(index, behind)| Call::Purge(index, behind)),
         1 => Just(Call::Close),
         1 => Just(Call::Kill),
     ]
@@ -153,7 +154,9 @@ impl Model {
     }
 
     fn purged(&mut self, floor: Sequence, world: &dyn LogWorld) {
-        self.floor = self.floor.max(floor);
+        let last = self.appended.last().map_or(0, |(sequence, _)| *sequence);
+        let highest = if world.keeps_the_last() { last } else { last + 1 };
+        self.floor = self.floor.max(floor.min(highest));
         for read in self.read.range_mut(..self.floor).map(|(_, read)| read) {
             *read = match *read {
                 // Nobody waits for what this log's reader holds of them; what it handed back is no longer its own.
@@ -262,11 +265,9 @@ async fn live_through(world: &dyn LogWorld, history: Vec<Call>) {
                     |read| if read == Read::InHand { Read::Back } else { read },
                 );
             }
-            Call::Purge(index) => {
-                let floor = model
-                    .pick(&[index])
-                    .first()
-                    .map_or(0, |&sequence| sequence + u64::from(index.index(2) == 0));
+            Call::Purge(index, behind) => {
+                let floor =
+                    model.pick(&[index]).first().map_or(0, |&sequence| sequence + u64::from(behind));
                 log.purge(floor).await.unwrap();
                 model.purged(floor, world);
             }
