@@ -17,6 +17,7 @@ pub mod measure;
 mod memory_log;
 mod nats_server;
 pub mod postgres;
+mod process;
 #[expect(clippy::unwrap_used, reason = "a promise that is not kept fails its test")]
 pub mod search_index;
 pub mod traffic;
@@ -26,3 +27,4 @@ pub use faulty_archive::FaultyArchive;
 pub use faulty_log::{Fault, FaultyLog};
 pub use memory_log::MemoryLog;
 pub use nats_server::NatsServer;
+pub use process::peak_memory;

@@ -15,6 +15,8 @@ use tempfile::TempDir;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
+use crate::process::peak_memory;
+
 /// How long a server may take to be ready, on a machine that does much else.
 const READY: Duration = Duration::from_secs(60);
 /// Where the port was taken meanwhile, the next attempt waits for it to be free again.
@@ -144,13 +146,7 @@ impl NatsServer {
     /// # Panics
     /// Where the system does not tell (Linux does, in `/proc`).
     pub fn peak_memory(&self) -> Option<u64> {
-        self.running().as_ref().map(|running| {
-            let status = fs::read_to_string(format!("/proc/{}/status", running.child.id()))
-                .expect("the system tells of a child that was not waited for");
-            let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-            let kib = peak.and_then(|peak| peak.trim().strip_suffix(" kB")?.parse::<u64>().ok());
-            kib.expect("the system tells a process's memory in kB") * 1024
-        })
+        self.running().as_ref().map(|running| peak_memory(running.child.id()))
     }
 
     fn signal(&self, signal: Signal) {

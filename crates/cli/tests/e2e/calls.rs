@@ -33,7 +33,7 @@ pub(crate) struct Call {
     pub(crate) kind: Kind,
 }
 
-/// The longest that any call of the mix takes by itself.
+/// The longest that any call is silent by itself.
 pub(crate) const LONGEST: Duration = Duration::from_secs(60);
 
 fn chat(number: usize, stream: bool) -> Vec<u8> {

@@ -29,7 +29,7 @@ pub(crate) struct Seen {
 
 /// A client whose connections are its own and that undoes no compression.
 pub(crate) fn http() -> reqwest::Client {
-    reqwest::Client::builder().no_proxy().timeout(LONGEST).build().unwrap()
+    reqwest::Client::builder().no_proxy().read_timeout(LONGEST).build().unwrap()
 }
 
 /// Makes one call.

@@ -20,6 +20,7 @@ mod full;
 mod gateways;
 mod ground;
 mod load;
+mod long;
 mod meilisearch;
 mod messages;
 mod nats;

@@ -68,6 +68,11 @@ impl Place {
         self.running().signal(Signal::CONT);
     }
 
+    /// The number of its process.
+    pub(crate) fn id(&self) -> u32 {
+        self.running().id()
+    }
+
     /// The base URL of its relay, or its dashboard.
     pub(crate) fn address(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)

@@ -9,6 +9,7 @@ mod engines;
 mod one_process;
 mod outages;
 mod refusals;
+#[expect(dead_code, reason = "other test binaries use the rest of it")]
 mod role;
 mod roles;
 #[path = "../support/mod.rs"]

@@ -56,6 +56,11 @@ impl Role {
         messages.filter(|message| message.contains(text)).collect()
     }
 
+    /// The number of its process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Waits until it ends by itself.
     pub(crate) fn wait(&mut self) -> ExitStatus {
         wait_for("a role to end", || self.child.try_wait().unwrap())
