@@ -68,13 +68,16 @@ impl Report {
         let directory = Path::new(env!("CARGO_MANIFEST_DIR"));
         let machine = machine::describe(&std::env::temp_dir())?;
         let text = format!(
-            "# Results\n\nMeasured on {} by `cargo run --release -p bench -- all --seconds {} --rounds {} --backlog {} --listed {}`: \
+            "# Results\n\nMeasured on {} by `cargo run --release -p bench -- all --seconds {} --rounds {} --backlog {} --listed {} \
+             --documents {}{}`: \
              load, mock provider and all that is measured share the machine; what has rounds is their median.\n\nMachine: {machine}.\n\n{}",
             machine::today(),
             bench.time.as_secs(),
             bench.rounds,
             bench.backlog,
             bench.listed,
+            bench.documents,
+            if bench.meilisearch.is_some() { " --meili-url …" } else { "" },
             self.table()
         );
         std::fs::write(directory.join("RESULTS.md"), text)?;

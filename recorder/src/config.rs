@@ -20,8 +20,6 @@ pub struct RecorderConfig {
     pub settle_every: Duration,
     /// How long an exchange runs before a checkpoint of it is archived, and between two checkpoints.
     pub checkpoint_after: Duration,
-    /// Bytes that the log may hold.
-    pub log_bytes: u64,
     /// How often the log is purged.
     pub purge_every: Duration,
     /// What was read stays in the log for so long, unless a quarter of its room is used: what a gateway writes of an
@@ -44,7 +42,6 @@ impl Default for RecorderConfig {
             hold: Duration::from_secs(10),
             settle_every: Duration::from_secs(2),
             checkpoint_after: Duration::from_secs(300),
-            log_bytes: 4 << 30,
             purge_every: Duration::from_secs(2),
             keep_read: Duration::ZERO,
             retention: Retention::default(),

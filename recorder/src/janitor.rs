@@ -119,9 +119,11 @@ async fn purge(config: &RecorderConfig, ports: &Ports, kept: &mut Kept) -> PortR
     }
     let health = ports.log.health().await?;
     metrics::gauge!("verbatim_log_bytes").set(health.bytes as f64);
+    // Zero: nothing but its surroundings bounds it.
+    metrics::gauge!("verbatim_log_max_bytes").set(health.max_bytes.unwrap_or(0) as f64);
     metrics::gauge!("verbatim_log_ends_pending").set(health.ends_pending as f64);
     metrics::gauge!("verbatim_log_dead_letters").set(health.dead_letters as f64);
     let old = kept.floor(floor, config);
-    let has_room = health.bytes < config.log_bytes / KEPT_SHARE;
+    let has_room = health.max_bytes.is_none_or(|most| health.bytes < most / KEPT_SHARE);
     ports.log.purge(if has_room { old } else { floor }).await
 }

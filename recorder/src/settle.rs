@@ -167,7 +167,7 @@ async fn checkpoint(
     let floors = ports.log.floors().await?;
     let health = ports.log.health().await?;
     let message_bytes = (health.bytes / health.messages.max(1)).max(1);
-    let pinned = config.log_bytes / PINNED_SHARE / message_bytes;
+    let pinned = health.max_bytes.map_or(u64::MAX, |most| most / PINNED_SHARE / message_bytes);
     let now = ports.clock.now();
     let pinning: HashSet<ExchangeId> = open
         .iter()

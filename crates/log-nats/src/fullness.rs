@@ -14,6 +14,7 @@ use verbatim_core::ports::{PortError, PortResult};
 
 use crate::requests::{ApiFailure, Requests};
 use crate::setup::CAPTURE;
+use crate::stream::StreamConfig;
 
 /// This share of a stream's room is left free, and [`LEAST_MARGIN`] at least, but never more than half of it.
 const MARGIN_SHARE: u64 = 16;
@@ -30,11 +31,6 @@ const LOOK_AGAIN: Duration = Duration::from_millis(25);
 struct StreamInfo {
     config: StreamConfig,
     state: StreamState,
-}
-
-#[derive(Deserialize)]
-struct StreamConfig {
-    max_bytes: i64,
 }
 
 #[derive(Deserialize)]
@@ -67,7 +63,7 @@ impl Look {
     fn new(info: &StreamInfo) -> Self {
         let bytes = info.state.bytes;
         // Without a bound of its own the stream has the account's, which a server keeps.
-        let max_bytes = u64::try_from(info.config.max_bytes).ok().filter(|max| *max > 0).unwrap_or(u64::MAX);
+        let max_bytes = info.config.max_bytes().unwrap_or(u64::MAX);
         let margin = (max_bytes / MARGIN_SHARE).max(LEAST_MARGIN.min(max_bytes / 2));
         let share = (margin / WRITERS / 2).max(1);
         let room = (max_bytes - margin).saturating_sub(bytes);

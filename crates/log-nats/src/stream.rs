@@ -32,7 +32,20 @@ const PURGED_AT_ONCE: Sequence = 250_000;
 
 #[derive(Deserialize)]
 struct StreamInfo {
+    config: StreamConfig,
     state: StreamState,
+}
+
+#[derive(Deserialize)]
+pub(crate) struct StreamConfig {
+    max_bytes: i64,
+}
+
+impl StreamConfig {
+    /// `None` where the account bounds the stream.
+    pub(crate) fn max_bytes(&self) -> Option<u64> {
+        u64::try_from(self.max_bytes).ok().filter(|max| *max > 0)
+    }
 }
 
 #[derive(Deserialize)]
@@ -212,9 +225,11 @@ impl Stream {
     /// What is waiting.
     pub(crate) async fn health(&self) -> PortResult<LogHealth> {
         let (capture, letters, recorder) =
-            try_join!(self.state(CAPTURE), self.state(DEAD_LETTERS), self.consumer(RECORDER))?;
+            try_join!(self.info(CAPTURE), self.state(DEAD_LETTERS), self.consumer(RECORDER))?;
+        let StreamInfo { config, state: capture } = capture;
         Ok(LogHealth {
             bytes: capture.bytes,
+            max_bytes: config.max_bytes(),
             messages: capture.messages,
             // The server's count (2.9) may be off, and even below nothing.
             ends_pending: recorder.num_pending.saturating_add(recorder.num_ack_pending).min(capture.messages),
@@ -223,9 +238,12 @@ impl Stream {
     }
 
     async fn state(&self, stream: &str) -> PortResult<StreamState> {
+        Ok(self.info(stream).await?.state)
+    }
+
+    async fn info(&self, stream: &str) -> PortResult<StreamInfo> {
         let doing = format!("asking how stream {stream} is");
-        let info: StreamInfo = self.api(&format!("STREAM.INFO.{stream}"), &json!({}), &doing).await?;
-        Ok(info.state)
+        self.api(&format!("STREAM.INFO.{stream}"), &json!({}), &doing).await
     }
 
     async fn consumer(&self, consumer: &str) -> PortResult<ConsumerInfo> {

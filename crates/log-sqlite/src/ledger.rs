@@ -321,6 +321,7 @@ impl Ledger {
     pub(crate) fn health(&self) -> LogHealth {
         LogHealth {
             bytes: self.bytes,
+            max_bytes: None,
             messages: self.messages,
             ends_pending: self.new_ends + self.recorder.outstanding() as u64,
             dead_letters: self.dead_letters,

@@ -376,6 +376,7 @@ impl CaptureLog for SqliteLog {
     }
 
     async fn health(&self) -> PortResult<LogHealth> {
-        Ok(self.shared.ledger().health())
+        let health = self.shared.ledger().health();
+        Ok(LogHealth { max_bytes: Some(self.shared.config.max_bytes), ..health })
     }
 }

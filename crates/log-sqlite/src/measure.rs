@@ -1,9 +1,9 @@
-//! The log's own numbers. The only label is the log's name: `capture` or `spool`.
+//! What the log does. The only label is the log's name: `capture` or `spool`. What waits in it is told by who reads it:
+//! the recorder of the capture log, the gateway of its spool.
 
 use std::time::Duration;
 
-use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
-use verbatim_core::ports::LogHealth;
+use metrics::{Counter, Histogram, counter, histogram};
 
 /// Handles, looked up once.
 pub(crate) struct Measures {
@@ -11,10 +11,6 @@ pub(crate) struct Measures {
     bytes: Counter,
     commits: Counter,
     commit_seconds: Histogram,
-    backlog_bytes: Gauge,
-    backlog_messages: Gauge,
-    ends_pending: Gauge,
-    dead_letters: Gauge,
     damaged_files: Counter,
     lost_messages: Counter,
 }
@@ -26,10 +22,6 @@ impl Measures {
             bytes: counter!("verbatim_log_appended_bytes_total", "log" => log),
             commits: counter!("verbatim_log_commits_total", "log" => log),
             commit_seconds: histogram!("verbatim_log_commit_seconds", "log" => log),
-            backlog_bytes: gauge!("verbatim_log_backlog_bytes", "log" => log),
-            backlog_messages: gauge!("verbatim_log_backlog_messages", "log" => log),
-            ends_pending: gauge!("verbatim_log_ends_pending", "log" => log),
-            dead_letters: gauge!("verbatim_log_dead_letters", "log" => log),
             damaged_files: counter!("verbatim_log_damaged_files_total", "log" => log),
             lost_messages: counter!("verbatim_log_lost_messages_total", "log" => log),
         }
@@ -41,15 +33,6 @@ impl Measures {
         self.bytes.increment(bytes);
         self.commits.increment(1);
         self.commit_seconds.record(took);
-    }
-
-    /// What waits right now.
-    #[expect(clippy::cast_precision_loss, reason = "a gauge is a float; what it rounds nobody sees")]
-    pub(crate) fn waiting(&self, health: LogHealth) {
-        self.backlog_bytes.set(health.bytes as f64);
-        self.backlog_messages.set(health.messages as f64);
-        self.ends_pending.set(health.ends_pending as f64);
-        self.dead_letters.set(health.dead_letters as f64);
     }
 
     /// A file was found damaged, or messages in one.

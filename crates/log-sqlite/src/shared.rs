@@ -66,8 +66,6 @@ pub(crate) async fn keep_house(shared: Arc<Shared>, state: Arc<StateFile>, queue
         if let Err(error) = work.await {
             tracing::error!(%error, "tidying the log broke off");
         }
-        let health = shared.ledger().health();
-        shared.measures.waiting(health);
     }
 }
 

@@ -181,7 +181,7 @@ async fn health(world: &dyn LogWorld, log: &dyn CaptureLog, payload: u64) -> Log
     let health = log.health().await.expect("health can be asked for");
     let most = payload + health.messages * world.overhead();
     assert!((payload..=most).contains(&health.bytes), "{payload} to {most} bytes are kept: {health:?}");
-    LogHealth { bytes: payload, ..health }
+    LogHealth { bytes: payload, max_bytes: None, ..health }
 }
 
 fn sequences(deliveries: &[Delivery]) -> Vec<Sequence> {

@@ -30,6 +30,7 @@ struct State {
     recorder: BTreeMap<Sequence, Unread>,
     watch: BTreeMap<Sequence, Unread>,
     dead: BTreeMap<Sequence, DeadLetter>,
+    said_max_bytes: Option<u64>,
     alive: HashSet<String>,
 }
 
@@ -95,6 +96,11 @@ impl MemoryLog {
     /// The same, refusing messages while it keeps more than `max_bytes` payload bytes.
     pub fn with_max_bytes(self, max_bytes: u64) -> Self {
         Self { max_bytes, ..self }
+    }
+
+    /// From now on it says that it takes so many bytes at most, whatever it takes.
+    pub fn say_max_bytes(&self, max_bytes: u64) {
+        self.lock().said_max_bytes = Some(max_bytes);
     }
 
     /// What a restart of a real log does: every unacknowledged delivery comes again, no gateway is known alive.
@@ -278,6 +284,7 @@ impl CaptureLog for MemoryLog {
         let state = self.lock();
         Ok(LogHealth {
             bytes: state.bytes,
+            max_bytes: state.said_max_bytes.or((self.max_bytes < u64::MAX).then_some(self.max_bytes)),
             messages: u64::try_from(state.messages.len()).unwrap_or(u64::MAX),
             ends_pending: u64::try_from(state.recorder.len()).unwrap_or(u64::MAX),
             dead_letters: u64::try_from(state.dead.len()).unwrap_or(u64::MAX),

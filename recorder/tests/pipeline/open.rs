@@ -96,7 +96,7 @@ async fn a_long_exchange_is_checkpointed_while_it_runs_and_whole_when_it_ends() 
 #[tokio::test]
 async fn an_exchange_that_keeps_a_tenth_of_the_log_from_being_purged_is_checkpointed_though_it_is_young() {
     let mut bed = Bed::new().await;
-    bed.config.log_bytes = 2_000;
+    bed.log.say_max_bytes(2_000);
     bed.log.heartbeat(GATEWAY).await.unwrap();
     let id = ExchangeId::mint();
     bed.append(start(id, REQUEST)).await;
@@ -223,7 +223,7 @@ async fn what_was_read_stays_in_the_log_for_a_while_as_long_as_there_is_room() {
     record(&bed).await;
     bed.stop().await;
     assert_eq!(bed.log.messages().len(), 3, "a stopping recorder leaves it, too");
-    bed.config.log_bytes = 1;
+    bed.log.say_max_bytes(1);
     bed.start();
     record(&bed).await;
     wait_until(async || bed.log.messages().is_empty()).await;

@@ -62,8 +62,10 @@ impl GatewayBody {
 #[derive(Debug, Clone, Copy, Serialize, ToSchema)]
 #[schema(as = LogHealth)]
 pub(crate) struct LogBody {
-    /// Payload bytes kept.
+    /// Payload bytes kept, and what the log counts for each message beside its payload.
     pub(crate) bytes: u64,
+    /// Such bytes that it takes at most; null where only what surrounds it bounds it, such as a NATS account.
+    pub(crate) max_bytes: Option<u64>,
     /// Messages kept.
     pub(crate) messages: u64,
     /// Exchanges that ended and are not archived yet.
@@ -149,6 +151,7 @@ pub(crate) async fn pipeline(app: &App) -> PipelineBody {
         gateway,
         log: log.map(|log| LogBody {
             bytes: log.bytes,
+            max_bytes: log.max_bytes,
             messages: log.messages,
             ends_pending: log.ends_pending,
             dead_letters: log.dead_letters,

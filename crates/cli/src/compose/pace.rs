@@ -11,6 +11,10 @@ use verbatim_core::ports::{CaptureLog, Pace, Turn};
 const BUSY: f64 = 0.3;
 /// No processor is idle when all of them together are for less than this share of the time.
 const IDLE: f64 = 0.25;
+/// Once the log is filled to this share, recording yields no longer: a log that is full loses more than time.
+const BACKLOG_SHARE: u64 = 4;
+/// What a log counts as taking, where only what surrounds it bounds it.
+const UNBOUNDED: u64 = 4 << 30;
 /// How often that is measured at most.
 const LOOK: Duration = Duration::from_millis(200);
 
@@ -18,8 +22,6 @@ const LOOK: Duration = Duration::from_millis(200);
 pub(super) struct BesideRelay {
     relay: RuntimeMetrics,
     log: Arc<dyn CaptureLog>,
-    /// Once the log holds so many bytes, recording yields no longer: a log that is full loses more than time.
-    backlog: u64,
     seen: Mutex<Seen>,
 }
 
@@ -58,12 +60,12 @@ impl Processors {
 }
 
 impl BesideRelay {
-    /// Beside the relay that runs on `relay` and writes to `log`, which takes `log_bytes` at most.
-    pub(super) fn new(relay: &Handle, log: Arc<dyn CaptureLog>, log_bytes: u64) -> Self {
+    /// Beside the relay that runs on `relay` and writes to `log`.
+    pub(super) fn new(relay: &Handle, log: Arc<dyn CaptureLog>) -> Self {
         let relay = relay.metrics();
         let seen =
             Seen { at: Instant::now(), worked: worked(&relay), processors: Processors::now(), busy: false };
-        Self { relay, log, backlog: log_bytes / 4, seen: Mutex::new(seen) }
+        Self { relay, log, seen: Mutex::new(seen) }
     }
 
     fn is_busy(&self) -> bool {
@@ -82,7 +84,8 @@ impl BesideRelay {
     }
 
     async fn must_go_on(&self) -> bool {
-        self.log.health().await.is_ok_and(|health| health.bytes > self.backlog)
+        let Ok(health) = self.log.health().await else { return false };
+        health.bytes > health.max_bytes.unwrap_or(UNBOUNDED) / BACKLOG_SHARE
     }
 }
 

@@ -58,8 +58,7 @@ impl Service {
         let records = self.until(signals, opened).await?;
         self.keep(&records);
         let Relaying { health, config: gateway } = relaying;
-        let log_bytes = config.settings.capture_log.max_bytes.0;
-        let pace = BesideRelay::new(&Handle::current(), log.clone(), log_bytes);
+        let pace = BesideRelay::new(&Handle::current(), log.clone());
         let working = Working { pace: Arc::new(pace), committed: Arc::default() };
         self.add_recorder(config, log.clone(), &records, working.clone(), background);
         if let Some(index) = records.index.clone() {

@@ -126,7 +126,6 @@ impl Config {
         RecorderConfig {
             keep_read,
             drain: self.settings.recorder.drain.0,
-            log_bytes: self.settings.capture_log.max_bytes.0,
             retention: Retention {
                 bodies_days: retention.bodies_days,
                 metadata_days: retention.metadata_days,

@@ -105,6 +105,8 @@ pub struct Floors {
 pub struct LogHealth {
     /// Payload bytes kept, and what the log counts for each message beside its payload.
     pub bytes: u64,
+    /// Such bytes that it takes at most; `None` where only what surrounds it bounds it, such as a NATS account.
+    pub max_bytes: Option<u64>,
     /// Messages kept.
     pub messages: u64,
     /// `end`s that are not acknowledged; zero only where there are none, and otherwise perhaps an estimate.

@@ -32,11 +32,10 @@ impl Engines {
         let (mut engines, mut findings) = (Self::default(), Vec::new());
         let config = &setting.config;
         if let Some(nats) = config.nats()? {
-            let limit = nats.max_bytes;
             // Once, and nothing is made: that is for those who use it.
             let nats = verbatim_log_nats::Config { connect_within: Duration::ZERO, ..nats };
             let surveyed = Box::pin(Survey::take(&nats)).await.map_err(PortError::from);
-            findings.push(found("NATS", surveyed.map(|survey| judge_log(&survey, limit, &mut engines))));
+            findings.push(found("NATS", surveyed.map(|survey| judge_log(&survey, &mut engines))));
         }
         if let Some(postgres) = config.postgres()? {
             findings.push(found("PostgreSQL", look_at_archive(postgres, &mut engines).await));
@@ -60,10 +59,10 @@ fn found(engine: &str, looked: PortResult<Finding>) -> Finding {
     looked.unwrap_or_else(|error| Finding::bad(engine, error.to_string()))
 }
 
-fn judge_log(survey: &Survey, limit: u64, engines: &mut Engines) -> Finding {
+fn judge_log(survey: &Survey, engines: &mut Engines) -> Finding {
     let Survey { server_version: version, absent, health } = survey;
     engines.log = *health;
-    let Some(LogHealth { bytes, .. }) = *health else {
+    let Some(LogHealth { bytes, max_bytes, .. }) = *health else {
         let (is, makes) = if absent.len() == 1 { ("is", "it") } else { ("are", "them") };
         let absent = absent.join(", ");
         return Finding::good(
@@ -74,12 +73,12 @@ fn judge_log(survey: &Survey, limit: u64, engines: &mut Engines) -> Finding {
         );
     };
     let text = format!("version {version}, streams as expected, {} kept", ByteSize(bytes).display().iec());
-    match limit {
-        1.. if bytes > limit / 2 => Finding::doubtful(
+    match max_bytes {
+        Some(most) if bytes > most / 2 => Finding::doubtful(
             "NATS",
             format!(
-                "{text} of {} (capture_log.max_bytes): are recorders running, and do they keep up?",
-                ByteSize(limit).display().iec()
+                "{text} of {}: are recorders running, and do they keep up?",
+                ByteSize(most).display().iec()
             ),
         ),
         _ => Finding::good("NATS", text),
