@@ -7,6 +7,7 @@ use std::fs;
 
 use verbatim_core::model::{Headers, ProviderDialect};
 use verbatim_dialects::{ExchangeView, detect, read};
+use verbatim_testkit::{peak_memory, resident_memory};
 
 /// The length of each hostile body, in bytes.
 const BODY: usize = 8 << 20;
@@ -162,12 +163,9 @@ fn reset_peak() {
 
 /// How much memory the process has, and had at most, in bytes.
 fn memory() -> (usize, usize) {
-    let status = fs::read_to_string("/proc/self/status").unwrap();
-    let figure = |name: &str| {
-        let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
-        line.trim().trim_end_matches(" kB").parse::<usize>().unwrap() * 1024
-    };
-    (figure("VmRSS:"), figure("VmHWM:"))
+    let told = |bytes: Option<u64>| usize::try_from(bytes.unwrap()).unwrap();
+    let process = std::process::id();
+    (told(resident_memory(process)), told(peak_memory(process)))
 }
 
 /// The most that the process has while it reads this.

@@ -27,4 +27,4 @@ pub use faulty_archive::FaultyArchive;
 pub use faulty_log::{Fault, FaultyLog};
 pub use memory_log::MemoryLog;
 pub use nats_server::NatsServer;
-pub use process::peak_memory;
+pub use process::{peak_memory, resident_memory};

@@ -141,12 +141,9 @@ impl NatsServer {
         self.running().is_some()
     }
 
-    /// The most memory that its process has had so far, in bytes; `None` where it does not run.
-    ///
-    /// # Panics
-    /// Where the system does not tell (Linux does, in `/proc`).
+    /// The most memory that its process has had so far, in bytes; `None` where it does not run, or nobody tells.
     pub fn peak_memory(&self) -> Option<u64> {
-        self.running().as_ref().map(|running| peak_memory(running.child.id()))
+        self.running().as_ref().and_then(|running| peak_memory(running.child.id()))
     }
 
     fn signal(&self, signal: Signal) {

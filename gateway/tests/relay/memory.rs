@@ -2,14 +2,13 @@
 
 use verbatim_core::model::Outcome;
 use verbatim_mock_provider::Digest;
+use verbatim_testkit::resident_memory;
 
 use crate::support::{After, Connection, Rig, head, post, soon, until};
 
 /// Megabytes that this process holds in memory now.
 fn resident() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
-    line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() / 1024
+    resident_memory(std::process::id()).unwrap() >> 20
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

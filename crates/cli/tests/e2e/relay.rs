@@ -92,10 +92,7 @@ impl Relay {
 
     /// The most memory that the running process had so far, in bytes, where the system tells.
     pub(crate) fn peak_memory(&self) -> Option<u64> {
-        let id = self.child.as_ref()?.id();
-        let status = std::fs::read_to_string(format!("/proc/{id}/status")).ok()?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-        line.trim().trim_end_matches(" kB").parse().ok().map(|kib: u64| kib << 10)
+        verbatim_testkit::peak_memory(self.child.as_ref()?.id())
     }
 
     /// Kills it (SIGKILL); tells when.

@@ -1,9 +1,9 @@
 //! An import whose process is killed in the middle.
 
-use std::fs;
 use std::process::Stdio;
 
 use verbatim_core::ports::{Archive, Clock, SystemClock};
+use verbatim_testkit::peak_memory;
 use verbatim_testkit::postgres::{PostgresOptions, PostgresServer};
 
 use crate::worlds::{Worlds, all_kinds, begun_at, noise};
@@ -13,13 +13,6 @@ const LARGE: u32 = 60;
 const SIZE: usize = 5 << 20;
 /// What an import may take in memory: not what it moves, which is 300 MiB.
 const MEMORY_MIB: u64 = 200;
-
-/// The most memory that a process had, in MiB.
-fn peak_mib(pid: u32) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
-    line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() / 1024
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_import_that_was_killed_goes_on_where_it_was() {
@@ -42,7 +35,7 @@ async fn an_import_that_was_killed_goes_on_where_it_was() {
         }
         // With the database where it is, the import can only wait, and is killed in the middle of something.
         worlds.server.pause();
-        let peak = peak_mib(importing.id());
+        let peak = peak_memory(importing.id()).unwrap() >> 20;
         importing.kill().unwrap();
         importing.wait().unwrap();
         worlds.server.resume();

@@ -11,7 +11,7 @@ use verbatim_archive_sqlite::SqliteArchive;
 use verbatim_core::model::ExchangeRecord;
 use verbatim_core::ports::{Archive, Commit, SystemClock};
 use verbatim_mock_provider::{Config, MockProvider};
-use verbatim_testkit::ExchangeBuilder;
+use verbatim_testkit::{ExchangeBuilder, peak_memory};
 
 use crate::support::{Process, complaint, configure, output, place, read_all, verbatim, wait_for};
 
@@ -151,10 +151,7 @@ async fn what_is_in_memory_does_not_grow_with_the_file() {
         let mut exporting = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut peak = 0;
         let status = wait_for("the export to end", || {
-            let status = fs::read_to_string(format!("/proc/{}/status", exporting.id())).unwrap_or_default();
-            let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-            let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
-            peak = peak.max(kib.unwrap_or(0) / 1024);
+            peak = peak.max(peak_memory(exporting.id()).unwrap_or(0) >> 20);
             exporting.try_wait().unwrap()
         });
         let said = read_all(exporting.stdout.take().unwrap());
