@@ -98,6 +98,7 @@ impl fmt::Debug for PostgresConfig {
             .field("connect_timeout", &self.connect_timeout)
             .field("patience", &self.patience)
             .field("upkeep_every", &self.upkeep_every)
+            .field("outbox_patience", &self.outbox_patience)
             .finish()
     }
 }
@@ -115,11 +116,10 @@ pub(crate) fn address(config: &tokio_postgres::Config) -> String {
     format!("{}/{database}", hosts.join(","))
 }
 
-/// Encryption. A server's certificate is always verified, its name included.
+/// Encryption, which is asked for by `sslmode=require` in the URL, or by either certificate here. A server's certificate
+/// is always verified, its name included.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TlsConfig {
-    /// Whether to encrypt.
-    pub mode: TlsMode,
     /// PEM file with the authorities that may have signed the server's certificate; those of the system otherwise.
     pub ca_file: Option<PathBuf>,
     /// PEM file with the certificate that proves who we are, and those between it and its authority.
@@ -128,25 +128,9 @@ pub struct TlsConfig {
     pub client_key: Option<PathBuf>,
 }
 
-/// When to encrypt.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum TlsMode {
-    /// If the URL says `sslmode=require`, or a CA or client certificate is given.
-    #[default]
-    Auto,
-    /// Never.
-    Off,
-    /// Always: a server without TLS is refused.
-    Require,
-}
-
 impl TlsConfig {
     pub(crate) fn is_wanted(&self, url: SslMode) -> bool {
-        match self.mode {
-            TlsMode::Off => false,
-            TlsMode::Require => true,
-            TlsMode::Auto => url == SslMode::Require || self.ca_file.is_some() || self.client_cert.is_some(),
-        }
+        url == SslMode::Require || self.ca_file.is_some() || self.client_cert.is_some()
     }
 }
 

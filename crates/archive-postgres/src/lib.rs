@@ -56,7 +56,7 @@ use records::outbox::Claimant;
 use records::{find, open_exchanges, outbox, totals};
 use tombstone::{Tombstone, number_of};
 
-pub use config::{PostgresConfig, TlsConfig, TlsMode};
+pub use config::{PostgresConfig, TlsConfig};
 pub use schema::{Migrated, migrate};
 pub use server::Server;
 

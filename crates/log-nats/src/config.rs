@@ -104,7 +104,7 @@ impl Config {
             credentials: Credentials::Anonymous,
             tls: Tls::default(),
             replicas: 1,
-            max_bytes: 8 << 30,
+            max_bytes: 4 << 30,
             acknowledgement_wait: Duration::from_secs(60),
             answer_within: Duration::from_secs(5),
             connect_within: Duration::from_secs(60),

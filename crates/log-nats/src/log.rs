@@ -107,11 +107,6 @@ impl NatsLog {
         })
     }
 
-    /// The version of the server that it is connected to.
-    pub fn server_version(&self) -> String {
-        self.requests.client().server_info().version
-    }
-
     /// Closes the log in order: ends that were taken and not acknowledged are given back to the other recorders at
     /// once, waiting pulls end with an error. May be called again, to no effect.
     pub async fn shutdown(&self) {

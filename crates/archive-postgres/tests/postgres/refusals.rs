@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use verbatim_archive_postgres::{Migrated, PostgresArchive, PostgresConfig, TlsConfig, TlsMode, migrate};
+use verbatim_archive_postgres::{Migrated, PostgresArchive, PostgresConfig, migrate};
 use verbatim_core::ports::{Archive, PortError, PortResult, SystemClock};
 use verbatim_testkit::postgres::{PASSWORD, PostgresServer, USER};
 
@@ -63,8 +63,8 @@ async fn what_waiting_can_t_mend_is_permanent_and_what_it_can_is_transient() {
     let nowhere = with(format!("postgres://{USER}:{PASSWORD}@127.0.0.1:1/{name}"));
     let error = refusal(&nowhere).await;
     assert!(error.is_transient() && error.to_string().contains("127.0.0.1:1"), "{error:?}");
-    let tls = TlsConfig { mode: TlsMode::Require, ..TlsConfig::default() };
-    permanent(&refusal(&PostgresConfig { tls, ..config.clone() }).await, &["TLS", &port.to_string()]);
+    let encrypted = with(format!("{}?sslmode=require", config.url));
+    permanent(&refusal(&encrypted).await, &["TLS", &port.to_string()]);
     permanent(
         &refusal(&with("postgres://x:wr0ng@127.0.0.1:port/y".to_owned())).await,
         &["expected something like"],

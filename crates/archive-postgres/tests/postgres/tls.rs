@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use tempfile::TempDir;
-use verbatim_archive_postgres::{PostgresArchive, PostgresConfig, TlsConfig, TlsMode};
+use verbatim_archive_postgres::{PostgresArchive, PostgresConfig, TlsConfig};
 use verbatim_core::ports::{Archive, PortError, SystemClock};
 use verbatim_testkit::postgres::{PostgresOptions, PostgresServer, USER};
 
@@ -62,18 +62,18 @@ async fn a_server_certified_by_our_authority_is_used_encrypted_and_others_are_re
         (file(&directory, "ours.pem", &ours.pem()), file(&directory, "other.pem", &other.pem()));
     let with =
         |ca_file| PostgresConfig { tls: TlsConfig { ca_file, ..TlsConfig::default() }, ..config.clone() };
-    let archive = connect(&with(ours.clone())).await.unwrap();
+    let archive = connect(&with(ours)).await.unwrap();
     archive.health().await.unwrap();
     let encrypted = "SELECT DISTINCT ssl FROM pg_stat_ssl JOIN pg_stat_activity USING (pid)
                      WHERE application_name LIKE 'verbatim%' AND datname = current_database()";
     assert_eq!(server.sql(&name, encrypted), "t");
     archive.close().await;
-    for tls in [with(other).tls, TlsConfig { mode: TlsMode::Require, ..TlsConfig::default() }] {
-        let refused = connect(&PostgresConfig { tls, ..config.clone() }).await.map(|_| ()).unwrap_err();
+    let asked = |mode| PostgresConfig { url: format!("{}?sslmode={mode}", config.url), ..config.clone() };
+    for refused in [with(other), asked("require")] {
+        let refused = connect(&refused).await.map(|_| ()).unwrap_err();
         assert!(matches!(&refused, PortError::Permanent(why) if why.contains("certificate")), "{refused:?}");
     }
-    let off = TlsConfig { mode: TlsMode::Off, ca_file: ours, ..TlsConfig::default() };
-    connect(&PostgresConfig { tls: off, ..config }).await.unwrap().close().await;
+    connect(&asked("disable")).await.unwrap().close().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -97,7 +97,6 @@ async fn a_client_certificate_stands_in_for_a_password() {
     let directory = tempfile::tempdir().unwrap();
     let (certificate, key) = signed(&authority, USER);
     let tls = TlsConfig {
-        mode: TlsMode::Auto,
         ca_file: file(&directory, "ca.pem", &authority.pem()),
         client_cert: file(&directory, "client.pem", &certificate),
         client_key: file(&directory, "client.key", &key),

@@ -105,7 +105,6 @@ impl Config {
             ca_file: path(&settings.ca_file),
             client_cert: path(&settings.client_cert),
             client_key: path(&settings.client_key),
-            ..TlsConfig::default()
         };
         config.pool_size = settings.pool_size.into();
         config.validate().map_err(|error| self.unusable("postgres", url, &error.to_string()))?;
