@@ -1,9 +1,9 @@
 //! Answers that take long, and bodies that are large.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use verbatim_core::model::Outcome;
-use verbatim_core::ports::{Archive, ListRequest};
+use verbatim_core::ports::{Archive, CaptureLog, ListRequest};
 use verbatim_testkit::peak_memory;
 
 use crate::calls::{Call, Kind, large};
@@ -12,6 +12,9 @@ use crate::verdict::patiently;
 
 const STREAMS: usize = 24;
 const BODIES: usize = 20;
+
+/// An exchange is written while it runs once it has run for five minutes.
+const PATIENCE: Duration = Duration::from_secs(450);
 
 /// What a gateway may take of the memory for large bodies.
 const GATEWAY_MEMORY: u64 = 400 << 20;
@@ -32,29 +35,34 @@ fn long_stream(number: usize) -> Call {
 
 /// Waits until every stream has begun. In full length, until each was written to the archive while it runs.
 async fn under_way(ground: &Ground) {
-    let archive = ground.open_archive().await;
+    let (archive, log, began) = (ground.open_archive().await, ground.log().await, Instant::now());
     loop {
         let begun = if is_soak() {
-            let page = patiently(async || archive.list(ListRequest::default()).await).await;
+            let request = ListRequest { limit: STREAMS, ..ListRequest::default() };
+            let page = patiently(async || archive.list(request.clone()).await).await;
             let runs = |outcome| outcome == Outcome::Running;
             page.exchanges
                 .iter()
                 .filter(|exchange| runs(exchange.outcome) && exchange.response_bytes > 0)
                 .count()
         } else {
-            archive.open_exchanges(None, STREAMS).await.map_or(0, |open| open.len())
+            log.health().await.map_or(0, |health| health.messages as usize)
         };
         if begun >= STREAMS {
             break;
         }
+        assert!(began.elapsed() < PATIENCE, "only {begun} of {STREAMS} streams are under way");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     archive.close().await;
+    log.shutdown().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn streams_of_ten_minutes_are_whole_though_recorders_and_nats_are_killed_meanwhile() {
-    let mut ground = Ground::new("required").await;
+    let mut ground =
+        Ground::without_recorders("required", &[("VERBATIM_GATEWAY__TIMEOUTS__TOTAL", "1h")]).await;
+    ground.recorders.iter_mut().for_each(|recorder| recorder.start(&ground.engines));
     let load = ground.begin_with((0..STREAMS).map(long_stream).collect());
     under_way(&ground).await;
     for recorder in &mut ground.recorders {
