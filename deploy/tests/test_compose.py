@@ -94,7 +94,7 @@ def test_the_binary_understands_every_environment(services, tmp_path):
 def test_a_role_is_told_no_more_secrets_than_it_needs(services):
     allowed = {
         "gateway": {"NATS_PASSWORD", "VERBATIM_SECRET"},
-        "recorder": {"NATS_PASSWORD", "POSTGRES_PASSWORD", "MEILISEARCH_KEY"},
+        "recorder": {"NATS_PASSWORD", "POSTGRES_PASSWORD"},
         "indexer": {"POSTGRES_PASSWORD", "MEILISEARCH_KEY"},
         "migrate": {"POSTGRES_PASSWORD"},
         "web": set(SECRETS),

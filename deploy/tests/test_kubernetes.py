@@ -162,7 +162,7 @@ def test_the_binary_understands_every_environment(objects, tmp_path):
 def test_a_role_is_told_no_more_secrets_than_it_needs(objects):
     allowed = {
         "gateway": {"VERBATIM_SECRET", "VERBATIM_NATS__PASSWORD", "OPENAI_API_KEY"},
-        "recorder": {"VERBATIM_NATS__PASSWORD", "VERBATIM_POSTGRES__URL", "VERBATIM_MEILISEARCH__API_KEY"},
+        "recorder": {"VERBATIM_NATS__PASSWORD", "VERBATIM_POSTGRES__URL"},
         "indexer": {"VERBATIM_POSTGRES__URL", "VERBATIM_MEILISEARCH__API_KEY"},
         "migrate": {"VERBATIM_POSTGRES__URL"},
     }
