@@ -96,7 +96,7 @@ def test_a_role_is_told_no_more_secrets_than_it_needs(services):
         "gateway": {"NATS_PASSWORD", "VERBATIM_SECRET"},
         "recorder": {"NATS_PASSWORD", "POSTGRES_PASSWORD"},
         "indexer": {"POSTGRES_PASSWORD", "MEILISEARCH_KEY"},
-        "migrate": {"POSTGRES_PASSWORD"},
+        "migrate": {"NATS_PASSWORD", "POSTGRES_PASSWORD"},
         "web": set(SECRETS),
     }
     for role, expected in allowed.items():
