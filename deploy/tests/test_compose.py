@@ -119,7 +119,7 @@ def test_each_runs_bounded_checked_and_again(services):
 
 def test_who_holds_bodies_in_memory_has_room_for_several_of_the_longest(services):
     longest = services["gateway"]["environment"]["VERBATIM_GATEWAY__MAX_RECORDED_BODY_BYTES"]
-    for name in ("recorder", "recorder-2", "web", "single"):
+    for name in ("recorder", "recorder-2", "indexer", "indexer-2", "web", "single"):
         assert 6 * mib(longest) < mib(services[name]["deploy"]["resources"]["limits"]["memory"]), name
 
 

@@ -252,7 +252,7 @@ def test_who_holds_bodies_in_memory_has_room_for_several_of_the_longest(objects)
         return int(number) * (1024 if unit == "G" else 1)
 
     for one in workloads(objects):
-        if role_of(one) in {"recorder", "web"}:
+        if role_of(one) in {"recorder", "indexer", "web"}:
             longest = environment_of(one, objects)["VERBATIM_GATEWAY__MAX_RECORDED_BODY_BYTES"]
             assert 6 * mib(longest) < mib(container_of(one)["resources"]["limits"]["memory"]), name_of(one)
 
