@@ -1,4 +1,4 @@
-"""docker-compose.yml, as docker-compose itself reads it."""
+"""docker-compose.yml and docker-compose.single.yml, as docker-compose itself reads them."""
 
 import os
 import re
@@ -15,17 +15,19 @@ SECRETS = {
     "VERBATIM_SECRET": "0123456789abcdef0123456789abcdef",
     "VERBATIM_WEB__PASSWORD": "web1e5",
 }
+SINGLE = "docker-compose.single.yml"
 ROLES = {"gateway", "recorder", "indexer", "web", "migrate"}
 NETWORKS = {"nats": "capture", "postgres": "engines", "meilisearch": "engines"}
 ENGINES = set(NETWORKS)
 
 
-def config(tmp_path, secrets):
+def config(tmp_path, secrets, file="docker-compose.yml"):
     # An empty .env of its own: one in the working directory would fill in what is missing.
     empty = tmp_path / "none.env"
     empty.touch()
     return tree.run(
-        "docker-compose", "--env-file", empty, "config", environment={"PATH": os.environ["PATH"], **secrets}
+        *("docker-compose", "--env-file", empty, "--file", file, "config"),
+        environment={"PATH": os.environ["PATH"], **secrets},
     )
 
 
@@ -49,9 +51,26 @@ def test_each_secret_is_asked_for(tmp_path):
             config(tmp_path, {name: value for name, value in SECRETS.items() if name != missing})
 
 
+def test_one_process_needs_no_secret_but_the_dashboards(services, tmp_path):
+    own = {"VERBATIM_WEB__PASSWORD": SECRETS["VERBATIM_WEB__PASSWORD"]}
+    alone = yaml.safe_load(config(tmp_path, own, SINGLE))["services"]
+    # The profile's is that one, in a network and of a profile of the large file.
+    listed = {name: value for name, value in services["single"].items() if name not in {"networks", "profiles"}}
+    assert alone == {"single": listed}
+    with pytest.raises(AssertionError, match=r"set VERBATIM_WEB__PASSWORD in \.env"):
+        config(tmp_path, {}, SINGLE)
+
+
+def test_one_process_is_told_the_keys_that_gateways_are_told(services):
+    ours = services["gateway"]["environment"].items()
+    keys = {name: value for name, value in ours if name.endswith("API_KEY") or name.startswith("VERBATIM_DEFAULT")}
+    assert len(keys) > 10 and keys.items() <= services["single"]["environment"].items()
+
+
 def test_the_example_of_an_environment_names_every_variable():
     example = (tree.ROOT / ".env.example").read_text()
-    for variable in re.findall(r"\$\{(\w+)", (tree.ROOT / "docker-compose.yml").read_text()):
+    files = "".join((tree.ROOT / file).read_text() for file in ("docker-compose.yml", SINGLE))
+    for variable in re.findall(r"\$\{(\w+)", files):
         if variable not in {"VERBATIM_IMAGE", "VERBATIM_GATEWAY__PUBLIC_URL", "VERBATIM_WEB__PUBLIC_URL"}:
             assert re.search(rf"^(# )?{variable}=", example, re.MULTILINE), variable
 
@@ -94,9 +113,9 @@ def test_the_binary_understands_every_environment(services, tmp_path):
 def test_a_role_is_told_no_more_secrets_than_it_needs(services):
     allowed = {
         "gateway": {"NATS_PASSWORD", "VERBATIM_SECRET"},
-        "recorder": {"NATS_PASSWORD", "POSTGRES_PASSWORD", "MEILISEARCH_KEY"},
+        "recorder": {"NATS_PASSWORD", "POSTGRES_PASSWORD"},
         "indexer": {"POSTGRES_PASSWORD", "MEILISEARCH_KEY"},
-        "migrate": {"POSTGRES_PASSWORD"},
+        "migrate": {"NATS_PASSWORD", "POSTGRES_PASSWORD"},
         "web": set(SECRETS),
     }
     for role, expected in allowed.items():
@@ -119,7 +138,7 @@ def test_each_runs_bounded_checked_and_again(services):
 
 def test_who_holds_bodies_in_memory_has_room_for_several_of_the_longest(services):
     longest = services["gateway"]["environment"]["VERBATIM_GATEWAY__MAX_RECORDED_BODY_BYTES"]
-    for name in ("recorder", "recorder-2", "web", "single"):
+    for name in ("recorder", "recorder-2", "indexer", "indexer-2", "web", "single"):
         assert 6 * mib(longest) < mib(services[name]["deploy"]["resources"]["limits"]["memory"]), name
 
 

@@ -2,6 +2,7 @@
 
 import copy
 import re
+import urllib.parse
 
 import kubernetes_validate
 import pytest
@@ -23,6 +24,12 @@ PORTS = {
     8083: "indexer",
     8084: "gateway",
     8222: "nats",
+}
+# Where an engine listens, what tells a role of it, and what else the role needs to be let in.
+ENGINES = {
+    4222: ("VERBATIM_NATS__URL", {"VERBATIM_NATS__USER", "VERBATIM_NATS__PASSWORD"}),
+    5432: ("VERBATIM_POSTGRES__URL", set()),
+    7700: ("VERBATIM_MEILISEARCH__URL", {"VERBATIM_MEILISEARCH__API_KEY"}),
 }
 KUSTOMIZATIONS = tree.DEPLOY / "kubernetes"
 # How every secret in the example begins; the binary refuses those.
@@ -162,9 +169,9 @@ def test_the_binary_understands_every_environment(objects, tmp_path):
 def test_a_role_is_told_no_more_secrets_than_it_needs(objects):
     allowed = {
         "gateway": {"VERBATIM_SECRET", "VERBATIM_NATS__PASSWORD", "OPENAI_API_KEY"},
-        "recorder": {"VERBATIM_NATS__PASSWORD", "VERBATIM_POSTGRES__URL", "VERBATIM_MEILISEARCH__API_KEY"},
+        "recorder": {"VERBATIM_NATS__PASSWORD", "VERBATIM_POSTGRES__URL"},
         "indexer": {"VERBATIM_POSTGRES__URL", "VERBATIM_MEILISEARCH__API_KEY"},
-        "migrate": {"VERBATIM_POSTGRES__URL"},
+        "migrate": {"VERBATIM_NATS__PASSWORD", "VERBATIM_POSTGRES__URL"},
     }
     all_keys = {key for one in secrets() for key in one["stringData"]}
     for one in workloads(objects):
@@ -245,7 +252,7 @@ def test_who_holds_bodies_in_memory_has_room_for_several_of_the_longest(objects)
         return int(number) * (1024 if unit == "G" else 1)
 
     for one in workloads(objects):
-        if role_of(one) in {"recorder", "web"}:
+        if role_of(one) in {"recorder", "indexer", "web"}:
             longest = environment_of(one, objects)["VERBATIM_GATEWAY__MAX_RECORDED_BODY_BYTES"]
             assert 6 * mib(longest) < mib(container_of(one)["resources"]["limits"]["memory"]), name_of(one)
 
@@ -296,12 +303,43 @@ def test_pods_talk_to_whom_they_need_and_to_nobody_else(overlay, objects):
         if target in by_role and source != target and allowed(objects, by_role[source], by_role[target], port)
     }
     users = {
-        "nats": {"gateway", "recorder", "web"},
+        "nats": {"gateway", "migrate", "recorder", "web"},
         "postgres": {"migrate", "recorder", "indexer", "web"},
         "meilisearch": {"indexer", "web"},
     }
     expected = {(user, engine) for engine, names in users.items() for user in names} if overlay == "small" else set()
     assert found == expected
+
+
+def reaches_elsewhere(objects, one, port) -> bool:
+    """Whether policies let a pod open connections to this port outside of the cluster."""
+    rules = [
+        rule
+        for policy in of_kind(objects, "NetworkPolicy")
+        if selects(policy["spec"]["podSelector"], labels_of(one))
+        for rule in policy["spec"].get("egress", [])
+    ]
+    return any(
+        "ipBlock" in peer for rule in rules if any(given["port"] == port for given in rule["ports"]) for peer in rule["to"]
+    )
+
+
+def test_a_role_is_told_of_those_engines_alone_that_it_reaches_and_how_to_be_let_in(overlay, objects):
+    by_role = {role_of(one): one for one in workloads(objects)}
+    for role in ROLES:
+        one, environment = by_role[role], environment_of(by_role[role], objects)
+        for port, (address, needed) in ENGINES.items():
+            if overlay == "small":
+                reached = allowed(objects, one, by_role[PORTS[port]], port)
+            else:
+                reached = reaches_elsewhere(objects, one, port)
+            assert (address in environment) == reached, f"{role}: {address}"
+            if reached:
+                assert needed <= set(environment), f"{role}: {address}"
+                assert all(environment[name] for name in needed), f"{role}: {address}"
+    # PostgreSQL's password is in its address.
+    told = [environment_of(by_role[role], objects).get("VERBATIM_POSTGRES__URL") for role in ROLES]
+    assert all(urllib.parse.urlsplit(address).password for address in told if address)
 
 
 def test_others_reach_the_relay_and_the_dashboard_and_prometheus_the_metrics_too(objects):

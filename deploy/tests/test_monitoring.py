@@ -140,6 +140,16 @@ def test_every_metric_that_is_asked_for_exists():
         assert metrics.labels_of(query) <= known, query
 
 
+def test_every_metric_is_explained():
+    counted, explained = metrics.declared(), metrics.explained()
+    assert set(explained) == set(counted)
+    for name, metric in counted.items():
+        assert (explained[name].kind, explained[name].labels) == (metric.kind, metric.labels), name
+        assert metric.roles <= explained[name].roles <= {"gateway", "recorder", "indexer", "web"}, name
+    text = metrics.OPERATIONS.read_text()
+    assert all(f"`{name}`" in text for name in metrics.OF_THE_PROCESS)
+
+
 def test_a_metric_that_does_not_exist_is_noticed():
     assert metrics.unknown('sum(rate(verbatim_calls_total[5m])) + verbatim_made_up{job="x"} + up{job="y"}') == {
         "verbatim_made_up"

@@ -1,6 +1,7 @@
 //! What becomes of documents when a real server is killed, wiped, or changed by somebody else.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 use tokio::task::JoinSet;
@@ -25,8 +26,12 @@ async fn ids(index: &MeilisearchIndex, text: &str) -> Vec<ExchangeId> {
     index.search(request).await.expect("it searches").hits.into_iter().map(|hit| hit.id).collect()
 }
 
-/// Writes as the indexer does: again and again, until it is done.
 async fn write(index: &MeilisearchIndex, documents: &[SearchDocument]) {
+    write_counting(index, documents, &AtomicUsize::new(0)).await;
+}
+
+/// Writes as the indexer does: again and again, until it is done. Each try that failed is counted at once.
+async fn write_counting(index: &MeilisearchIndex, documents: &[SearchDocument], failed: &AtomicUsize) {
     let trying = async {
         loop {
             match index.write(documents.to_vec()).await {
@@ -36,43 +41,58 @@ async fn write(index: &MeilisearchIndex, documents: &[SearchDocument]) {
                 }
                 Err(error) => assert!(error.is_transient(), "{error}"),
             }
+            failed.fetch_add(1, Relaxed);
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     };
     tokio::time::timeout(PATIENCE, trying).await.expect("it comes back");
 }
 
+async fn until_it_grew(count: &AtomicUsize, from: usize) {
+    let growing = async {
+        while count.load(Relaxed) <= from {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, growing).await.expect("it grows");
+}
+
 /// Whatever was written is there once `write` returned, however often the server is killed meanwhile.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_that_was_written_is_lost_when_the_server_is_killed() {
     const WRITERS: usize = 2;
-    const EACH: usize = 15;
+    const EACH: usize = 8;
     let Some(mut server) = OwnServer::start() else { return };
     let index = Arc::new(MeilisearchIndex::new(server.config()).unwrap());
+    let (finished, failed) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
     let mut writers = JoinSet::new();
     for _ in 0..WRITERS {
-        let index = Arc::clone(&index);
+        let (index, finished, failed) = (Arc::clone(&index), Arc::clone(&finished), Arc::clone(&failed));
         writers.spawn(async move {
             let mut written = Vec::new();
             for _ in 0..EACH {
                 let documents = [document(), document()];
-                write(&index, &documents).await;
+                write_counting(&index, &documents, &failed).await;
+                finished.fetch_add(1, Relaxed);
                 written.extend(documents.map(|document| document.id()));
             }
             written
         });
     }
+    let mut finished_before = 0;
     for _ in 0..4 {
-        // Long enough for a write or two in between; whether any falls into the kill is the server's business.
-        tokio::time::sleep(Duration::from_millis(700)).await;
+        until_it_grew(&finished, finished_before).await;
         server.kill();
+        assert!(finished.load(Relaxed) < WRITERS * EACH, "nobody writes any more");
+        // A write that was under way, or the next one, finds nobody.
+        until_it_grew(&failed, failed.load(Relaxed)).await;
+        finished_before = finished.load(Relaxed);
         server.restart();
     }
     let mut written: Vec<ExchangeId> = writers.join_all().await.into_iter().flatten().collect();
     written.sort_unstable_by(|one, other| other.cmp(one));
     server.kill();
     server.restart();
-    write(&index, &[]).await;
     tokio::time::timeout(PATIENCE, async { while index.health().await.is_err() {} }).await.unwrap();
     assert_eq!(written.len(), WRITERS * EACH * 2);
     assert_eq!(ids(&index, "word").await, written);
