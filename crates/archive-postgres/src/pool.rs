@@ -51,6 +51,7 @@ impl Database {
         let custom = " -c plan_cache_mode=force_custom_plan";
         // Lists walk an index until their page is full. By the statistics of a partition that grows, which are always
         // behind, gathering and sorting all that matches may look cheaper than it is.
+        // Where a list has found that it is cheaper, it allows it for one statement.
         let ordered = format!("{custom} -c enable_seqscan=off -c enable_bitmapscan=off");
         // Nor does a writer read a partition from end to end to find a batch's ids, however small it was when it was
         // looked at last.

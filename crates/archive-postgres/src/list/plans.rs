@@ -11,7 +11,10 @@ use verbatim_testkit::history::DAYS;
 use verbatim_testkit::postgres::PostgresServer;
 use verbatim_testkit::{ExchangeBuilder, measure};
 
+use jiff::civil::Date;
+
 use super::*;
+use crate::day;
 use crate::{PostgresArchive, PostgresConfig, migrate};
 
 /// How far back records go.
@@ -38,7 +41,7 @@ async fn filled() -> (PostgresArchive, String) {
     (archive, name)
 }
 
-fn filters(query: &str) -> Vec<Filter> {
+pub(super) fn filters(query: &str) -> Vec<Filter> {
     parse(query, SystemClock.now()).unwrap().filters
 }
 
@@ -68,13 +71,14 @@ const FOUND: &[(&str, &str, &str)] = &[
     ("duration:>1h", "Index Cond: ((duration_us >= ", "exchange_duration"),
     ("tokens:>1000000", "Index Cond: ((total_tokens >= ", "exchange_tokens"),
     ("cost:>100", "Index Cond: ((cost_micros >= ", "exchange_cost"),
-    ("has:error", "_id_outcome_status_idx on ", "exchange_troubled"),
-    ("outcome:timed_out", "_id_outcome_status_idx on ", "exchange_troubled"),
-    ("error:overloaded", "_id_outcome_status_idx on ", "exchange_troubled"),
-    ("tag:nightly", "_id_idx on ", "exchange_tags"),
+    ("has:error", "_id_outcome_status_idx", "exchange_troubled"),
+    ("outcome:timed_out", "_id_outcome_status_idx", "exchange_troubled"),
+    ("error:overloaded", "_id_outcome_status_idx", "exchange_troubled"),
+    ("tag:nightly", "_id_idx", "exchange_tags"),
 ];
 
-/// Queries that the order of ids answers best: what they ask for is frequent, or of a time.
+/// Queries that the order of ids answers best, for what they ask for is frequent, or of a time; and those that several
+/// indexes answer together.
 const WALKED: &[&str] = &[
     "",
     "status:200",
@@ -90,12 +94,18 @@ const WALKED: &[&str] = &[
     "model:gpt-4o status:>=500",
     "app:app-7 error:overloaded",
     "app:app-1 duration:>1s",
+    "provider:anthropic model:gpt-4o-mini",
+    "model:claude-* duration:>60s cost:>0.01",
+    "owner:user-0 tokens:>100000 cost:>0.05",
+    "path:messages has:tool duration:>90s",
 ];
 
 /// What is wrong with the plan for a window, if anything is.
-fn fault(plan: &str, of_window: &BTreeSet<String>, marks: &[&str]) -> Option<&'static str> {
+fn fault(plan: &str, of_window: &BTreeSet<String>, walks: bool, marks: &[&str]) -> Option<&'static str> {
     let touched = partitions(plan);
-    if plan.contains("Seq Scan") || plan.contains("Bitmap") || !plan.contains("Index") {
+    if plan.contains("Seq Scan") || !plan.contains("Index") {
+        Some("it does not go by an index")
+    } else if walks && plan.contains("Bitmap") {
         Some("it does not walk an index")
     } else if touched.is_empty() || !touched.is_subset(of_window) {
         Some("it touches other days")
@@ -106,9 +116,10 @@ fn fault(plan: &str, of_window: &BTreeSet<String>, marks: &[&str]) -> Option<&'s
     }
 }
 
-/// Explains what lists and counts a query, window by window; says what is wrong with it, and how many days were looked
-/// through. Days of which only a part was filled are left out: of a page or less, any index is as good.
-async fn explained(client: &Object, query: &str, marks: &[&str]) -> Result<usize, String> {
+/// Explains what lists and counts a query, window by window and in each of the ways; says what is wrong with it, and how
+/// many days were looked through. Days of which only a part was filled are left out: of a page or less, any index is as
+/// good.
+async fn explained(client: &mut Object, query: &str, marks: &[&str]) -> Result<usize, String> {
     let filters = filters(query);
     let bounds = Bounds::of(&filters, None, None);
     let mut windows = Windows::read(client, &bounds).await.unwrap();
@@ -122,19 +133,29 @@ async fn explained(client: &Object, query: &str, marks: &[&str]) -> Result<usize
         let of_window = tables(&before[windows.days.len()..]);
         seen += of_window.len();
         let Some(sources) = Sources::find(client, &filters, &window).await.unwrap() else { continue };
-        for (order, limit) in [(Order::NewestFirst, 51), (Order::Any, 10_000)] {
-            let plan = explain(client, &sources.select(&window, order, 0, limit)).await;
-            if let Some(fault) = fault(&plan, &of_window, marks) {
-                return Err(format!(
-                    "`{query}`, {order:?}: {fault}, expected {marks:?} in {of_window:?}:\n{plan}"
-                ));
+        let page = sources.walked(&window, Order::NewestFirst, 0, 51);
+        let count = counted(sources.walked(&window, Order::Any, 0, 10_000));
+        let mut plans = Vec::new();
+        for walked in [page, count] {
+            plans.push((true, explain(client, "", &walked).await));
+        }
+        if meet(&filters) {
+            let transaction = gathering(client).await.unwrap();
+            for gathered in [sources.gathered(&window, 1_051), counted(sources.gathered(&window, 10_000))] {
+                plans.push((false, explain(transaction.client(), "", &gathered).await));
+            }
+        }
+        for (walks, plan) in plans {
+            if let Some(fault) = fault(&plan, &of_window, walks, marks) {
+                return Err(format!("`{query}`: {fault}, expected {marks:?} in {of_window:?}:\n{plan}"));
             }
         }
     }
 }
 
-async fn explain(client: &Object, sql: &Sql) -> String {
-    let sql = Sql { text: format!("EXPLAIN {}", sql.text), values: sql.values.clone() };
+/// How the server would execute this; or, with `ANALYZE`, how it did.
+pub(super) async fn explain(client: &Client, how: &str, sql: &Sql) -> String {
+    let sql = Sql { text: format!("EXPLAIN {how} {}", sql.text), values: sql.values.clone() };
     let rows = run(client, &sql).await.unwrap();
     rows.iter().map(|row| row.get::<_, &str>(0)).collect::<Vec<_>>().join("\n")
 }
@@ -152,10 +173,10 @@ fn tables(days: &[Date]) -> BTreeSet<String> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_list_and_count_walks_an_index_and_prunes_partitions() {
     let (archive, _) = filled().await;
-    let client = archive.engine.database.reads.get().await.unwrap();
+    let mut client = archive.engine.database.reads.get().await.unwrap();
     let found = FOUND.iter().map(|(query, mark, _)| (*query, Some(*mark)));
     for (query, mark) in found.chain(WALKED.iter().map(|query| (*query, None))) {
-        let seen = explained(&client, query, mark.as_slice()).await.unwrap_or_else(|why| panic!("{why}"));
+        let seen = explained(&mut client, query, mark.as_slice()).await.unwrap_or_else(|why| panic!("{why}"));
         match query.starts_with("after:") {
             true => assert!((1..=4).contains(&seen), "`{query}` looked through {seen} days"),
             false => assert!(seen >= 28, "`{query}` looked through {seen} days"),
@@ -168,7 +189,7 @@ async fn every_list_and_count_walks_an_index_and_prunes_partitions() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_list_goes_unnoticed_whose_index_is_gone() {
     let (archive, name) = filled().await;
-    let client = archive.engine.database.reads.get().await.unwrap();
+    let mut client = archive.engine.database.reads.get().await.unwrap();
     let server = PostgresServer::shared();
     let sql =
         "SELECT indexname FROM pg_indexes WHERE tablename = 'exchange' AND indexname <> 'exchange_pkey'";
@@ -178,7 +199,7 @@ async fn no_list_goes_unnoticed_whose_index_is_gone() {
     for (query, mark, index) in FOUND {
         let there = server.sql(&name, &format!("SELECT pg_get_indexdef('{index}'::regclass)"));
         server.sql(&name, &format!("DROP INDEX {index}"));
-        let explained = explained(&client, query, &[mark]).await;
+        let explained = explained(&mut client, query, &[mark]).await;
         assert!(explained.is_err_and(|why| why.contains("another index")), "`{query}` without {index}");
         // As it was, on every partition.
         server.sql(&name, &there.replace(" ON ONLY ", " ON "));

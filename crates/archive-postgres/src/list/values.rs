@@ -6,7 +6,8 @@ use verbatim_archive_format::seek::Driver;
 use verbatim_archive_format::text::clean;
 use verbatim_core::model::query::{Condition, Field, Filter, Pattern, TextColumns};
 
-use super::{Window, run};
+use super::run;
+use super::windows::Window;
 use crate::error::{Doing, Fault};
 use crate::filter::{INDEXED, Sql, Value};
 

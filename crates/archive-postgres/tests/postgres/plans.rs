@@ -140,6 +140,9 @@ const QUERIES: &[&str] = &[
     "-model:gpt-4o-mini",
     "model:gpt-4o-mini has:error after:7d",
     "owner:user-0 duration:>10s cost:>0.01",
+    "model:claude-* duration:>60s cost:>0.01",
+    "path:messages has:tool duration:>90s",
+    "provider:anthropic model:gpt-4o-mini",
 ];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -166,6 +169,15 @@ async fn lists_counts_and_look_ups_read_no_partition_from_end_to_end() {
             archive.count(&request.filters, 10_000).await.unwrap();
             of.assert_by_index(&format!("the number of `{query}`"));
         }
+    }
+    // Conditions that are rare only together are looked for by their indexes at once; frequent ones, and one alone, not.
+    for (query, gathered) in [
+        ("provider:anthropic model:gpt-4o-mini", true),
+        ("provider:openai model:gpt-4o-mini", false),
+        ("provider:nobody", false),
+    ] {
+        archive.list(asked(query, now)).await.unwrap();
+        assert_eq!(of.plans().contains("CTE Scan on matching"), gathered, "`{query}`");
     }
     let page = archive.list(ListRequest { limit: 300, ..ListRequest::default() }).await.unwrap();
     let ids: Vec<ExchangeId> = page.exchanges.iter().map(|exchange| exchange.id).collect();
