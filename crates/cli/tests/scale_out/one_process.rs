@@ -1,6 +1,6 @@
 //! Everything in one process, on engines.
 
-use crate::api::{call, get_json, listed, same_bytes};
+use crate::api::{begin_endless, call, get_json, listed, listed_as, same_bytes};
 use crate::engines::Engines;
 use crate::support::complaint;
 
@@ -78,4 +78,32 @@ async fn a_log_that_still_holds_calls_is_not_left_behind_for_nats() {
     up.stop();
     engines.set("VERBATIM_NATS__URL", &nats);
     engines.start_role("up", "data").stop();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_that_holds_a_call_that_was_cut_off_is_not_left_behind_for_nats() {
+    let mut engines = Engines::start_migrated().await;
+    let nats = engines.nats.url();
+    engines.set("VERBATIM_NATS__URL", "");
+    // Its start is in the log before the provider is called; it never gets an end.
+    engines.set("VERBATIM_GATEWAY__CAPTURE", "required");
+    let up = engines.start_role("up", "data");
+    let (id, answer) = begin_endless(&up.relay).await;
+    up.kill();
+    drop(answer);
+    engines.set("VERBATIM_NATS__URL", &nats);
+    for role in ["up", "gateway"] {
+        let refused = complaint(&engines.output(&[role, "--data-dir", "data", "--log-level", "off"]));
+        let says = ["not archived yet", "without [nats]", "settles calls"];
+        assert!(says.iter().all(|text| refused.contains(text)), "{role}: {refused}");
+    }
+
+    engines.set("VERBATIM_NATS__URL", "");
+    let up = engines.start_role("up", "data");
+    listed_as(&up.dashboard, &id, "incomplete").await;
+    up.stop();
+    engines.set("VERBATIM_NATS__URL", &nats);
+    for role in ["up", "gateway"] {
+        engines.start_role(role, "data").stop();
+    }
 }
