@@ -117,6 +117,7 @@ async fn one_process_relays_on_while_postgresql_does_not_let_it_in_and_archives_
     alter(&engines, &format!("CREATE ROLE {role} LOGIN SUPERUSER PASSWORD 'f1rst'"));
     let url = format!("postgres://{role}:f1rst@127.0.0.1:{}/{}", engines.postgres.port(), engines.database);
     engines.set("VERBATIM_POSTGRES__URL", &url);
+    engines.set("VERBATIM_WEB__ADMIN_LISTEN", "127.0.0.1:0");
     let up = engines.start_role("up", "data");
     let before = call(&up.relay, "is anybody there?").await;
     listed(&up.dashboard, &before).await;
@@ -126,6 +127,8 @@ async fn one_process_relays_on_while_postgresql_does_not_let_it_in_and_archives_
     let meanwhile = call(&up.relay, "and now?").await;
     let readyz = format!("{}/readyz", up.dashboard);
     until(&readyz, "the dashboard not to be ready", |status, _| status == 503).await;
+    let why = get_json(&format!("{}/readyz", up.health)).await.1.to_string();
+    assert!(why.contains("refuses our credentials") && !why.contains("f1rst"), "{why}");
     let (status, _) = get_json(&format!("{}/api/v1/exchanges", up.dashboard)).await;
     assert_eq!(status, 503);
     wait_for("the recorder to say why it waits", || up.messages("can't archive now").pop());
