@@ -266,8 +266,7 @@ async fn live_through(world: &dyn LogWorld, history: Vec<Call>) {
                 );
             }
             Call::Purge(index, behind) => {
-                let floor =
-                    model.pick(&[index]).first().map_or(0, |&sequence| sequence + u64::from(behind));
+                let floor = model.pick(&[index]).first().map_or(0, |&sequence| sequence + u64::from(behind));
                 log.purge(floor).await.unwrap();
                 model.purged(floor, world);
             }
