@@ -23,6 +23,7 @@ PORTS = {
     8082: "recorder",
     8083: "indexer",
     8084: "gateway",
+    8085: "web",
     8222: "nats",
 }
 # Where an engine listens, what tells a role of it, and what else the role needs to be let in.
@@ -201,6 +202,23 @@ def test_probes_and_services_lead_somewhere(objects):
         assert one["spec"]["serviceName"] in {name_of(service) for service in of_kind(objects, "Service")}
 
 
+def test_whether_a_role_lives_is_asked_where_neither_callers_nor_people_are(objects):
+    public = {
+        port["targetPort"]
+        for service in of_kind(objects, "Service")
+        if service["spec"]["selector"]["app.kubernetes.io/name"] == "verbatim"
+        for port in service["spec"]["ports"]
+    }
+    assert public == {"http"}
+    for one in workloads(objects):
+        if is_role(one) and one["kind"] != "Job":
+            container = container_of(one)
+            asked = {container[kind]["httpGet"]["port"] for kind in ("startupProbe", "livenessProbe")}
+            assert len(asked) == 1 and not asked & public, name_of(one)
+            (port,) = [given for given in container["ports"] if given["name"] in asked]
+            assert pod_of(one)["metadata"]["annotations"]["prometheus.io/port"] == str(port["containerPort"])
+
+
 def test_selectors_choose_their_own_pods(objects):
     for one in of_kind(objects, "Deployment", "StatefulSet"):
         chosen = [name_of(other) for other in workloads(objects) if selects(one["spec"]["selector"], labels_of(other))]
@@ -353,7 +371,7 @@ def test_others_reach_the_relay_and_the_dashboard_and_prometheus_the_metrics_too
         }
 
     assert reached("somewhere") == {8080, 8081}
-    assert reached("monitoring") == {8080, 8081, 8082, 8083, 8084}
+    assert reached("monitoring") == {8080, 8081, 8082, 8083, 8084, 8085}
 
 
 def test_gateways_reach_providers_but_no_private_network(objects):

@@ -47,7 +47,6 @@ def adapter_rules() -> list[dict]:
 def test_the_scrape_configurations_are_valid(name, tmp_path):
     for file in PROMETHEUS.glob("*.yml"):
         shutil.copy(file, tmp_path)
-    (tmp_path / "web-password").write_text("s3cret")
     (tmp_path / "pods.json").write_text("[]")
     config = yaml.safe_load((tmp_path / name).read_text())
     # Debian's Prometheus is built without Kubernetes' service discovery; the rest of such a job is checked.

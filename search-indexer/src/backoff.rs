@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBuilder};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use verbatim_core::ports::PortResult;
 
@@ -11,6 +12,8 @@ use crate::{IndexerConfig, IndexerError, measure};
 /// What is under way may go on for so long once it is told to stop. An index that has much to do answers late, and whoever
 /// runs this process does not wait for it: what is left is done by the next one, as if this one had been killed.
 const LAST: Duration = Duration::from_secs(10);
+/// What lasts is told again so often: somebody may have to mend it.
+const AGAIN: Duration = Duration::from_secs(60);
 
 /// Tries until it works, fails in a way that waiting does not mend, or is told to stop.
 pub(crate) async fn until_done<T, F>(
@@ -29,7 +32,7 @@ where
         .without_max_times()
         .with_jitter()
         .build();
-    let mut told: Option<String> = None;
+    let mut told: Option<(String, Instant)> = None;
     loop {
         let done = tokio::select! {
             done = attempt() => done,
@@ -48,9 +51,9 @@ where
             }
         };
         measure::failed(doing);
-        if told.as_ref() != Some(&error) {
+        if told.as_ref().is_none_or(|(before, at)| *before != error || at.elapsed() >= AGAIN) {
             tracing::warn!(error, "could not {doing}: trying again");
-            told = Some(error);
+            told = Some((error, Instant::now()));
         }
         let wait = waits.next().unwrap_or(longest);
         sleep(token, wait).await?;

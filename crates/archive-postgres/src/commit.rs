@@ -230,7 +230,12 @@ impl Engine {
                 }
                 stored
             })
-            .await?;
+            .await;
+        if stored.as_ref().is_err_and(|fault| fault.kind == Kind::Mendable) {
+            // Mending it may have set them anew.
+            self.block_numbers.forget().await;
+        }
+        let stored = stored?;
         // Whatever becomes of this, the records are stored; who checkpoints or settles one that stays open closes it.
         let closed = self.database.writes.run(async |client: Object| close_ended(client, batch).await).await;
         if let Err(fault) = closed {

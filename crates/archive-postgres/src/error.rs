@@ -20,6 +20,9 @@ pub(crate) enum Kind {
     Stale,
     /// It may pass.
     Transient,
+    /// Somebody has to mend it, and can while we wait: credentials, privileges, a database or schema that is not there or
+    /// is another one.
+    Mendable,
     /// It will not pass.
     Permanent,
 }
@@ -41,6 +44,19 @@ impl Fault {
         Self { kind: Kind::Permanent, why: why.to_string() }
     }
 
+    pub(crate) fn mendable(why: impl Display) -> Self {
+        Self { kind: Kind::Mendable, why: why.to_string() }
+    }
+
+    /// For whoever starts: what has to be mended is told at once. Who runs already waits for it, since what it was to store
+    /// waits, too.
+    pub(crate) fn at_start(self) -> PortError {
+        match self.kind {
+            Kind::Mendable => PortError::Permanent(self.why),
+            _ => self.into(),
+        }
+    }
+
     /// Whether the same may go through at once, on another connection or with what is newly known.
     pub(crate) fn is_worth_another_try(&self) -> bool {
         matches!(self.kind, Kind::Again | Kind::Gone | Kind::Stale)
@@ -51,7 +67,9 @@ impl From<Fault> for PortError {
     fn from(fault: Fault) -> Self {
         match fault.kind {
             Kind::Row | Kind::Permanent => Self::Permanent(fault.why),
-            Kind::Again | Kind::Gone | Kind::Stale | Kind::Transient => Self::Transient(fault.why),
+            Kind::Again | Kind::Gone | Kind::Stale | Kind::Transient | Kind::Mendable => {
+                Self::Transient(fault.why)
+            }
         }
     }
 }
@@ -115,6 +133,10 @@ pub(crate) fn kind(error: &Error) -> Kind {
     if *code == SqlState::READ_ONLY_SQL_TRANSACTION {
         return Kind::Transient;
     }
+    // What was prepared before a migration; on another connection it is prepared anew.
+    if *code == SqlState::FEATURE_NOT_SUPPORTED && db.message().starts_with("cached plan") {
+        return Kind::Gone;
+    }
     of_state(code.code())
 }
 
@@ -123,10 +145,13 @@ fn of_state(code: &str) -> Kind {
     match code {
         "57P01" | "57P02" | "57P03" | "57P05" | "25P03" => Kind::Gone,
         "XX001" | "XX002" => Kind::Permanent,
+        // Our own statements are as they are.
+        "42601" => Kind::Permanent,
         code => match code.get(..2).unwrap_or_default() {
             "40" => Kind::Again,
             "21" | "22" | "23" | "54" | "P0" => Kind::Row,
             "08" | "53" | "55" | "57" | "58" | "XX" => Kind::Transient,
+            "28" | "3D" | "3F" | "42" => Kind::Mendable,
             _ => Kind::Permanent,
         },
     }
@@ -160,6 +185,10 @@ mod tests {
             ("57P01", Kind::Gone),
             ("22021", Kind::Row),
             ("53300", Kind::Transient),
+            ("28P01", Kind::Mendable),
+            ("3D000", Kind::Mendable),
+            ("42501", Kind::Mendable),
+            ("42703", Kind::Mendable),
             ("42601", Kind::Permanent),
             ("", Kind::Permanent),
             ("4", Kind::Permanent),

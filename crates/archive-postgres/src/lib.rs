@@ -5,6 +5,9 @@
 //! SQLite; what both do alike is in `archive-format`.
 //!
 //! [`migrate`] brings the schema up to date, and nothing else does: [`PostgresArchive::connect`] refuses another one.
+//!
+//! Who connects is told at once what somebody has to mend (credentials, privileges, database, schema). In an archive that is
+//! open the same is transient: what is to be stored waits elsewhere, and can go on waiting until it is mended.
 
 mod bodies;
 mod commit;
@@ -115,13 +118,13 @@ impl PostgresArchive {
             outbox_patience: config.outbox_patience,
             maintenance: tokio::sync::Mutex::default(),
         });
-        patiently(config, || async { Ok(engine.look().await?) }).await?;
+        patiently(config, || async { engine.look().await.map_err(Fault::at_start) }).await?;
         Ok(Self { engine, tasks: Mutex::default(), token: CancellationToken::new() })
     }
 
     /// Makes the partitions for the next days, and sees to the upkeep from now on.
     async fn start(&self, config: &PostgresConfig) -> PortResult<()> {
-        patiently(config, || async { Ok(self.engine.make_ahead().await?) }).await?;
+        patiently(config, || async { self.engine.make_ahead().await.map_err(Fault::at_start) }).await?;
         let upkeep = upkeep::run(Arc::clone(&self.engine), config.upkeep_every, self.token.clone());
         self.tasks.lock().unwrap_or_else(PoisonError::into_inner).spawn(upkeep);
         Ok(())

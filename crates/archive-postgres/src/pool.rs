@@ -14,7 +14,7 @@ use verbatim_core::ports::PortResult;
 
 use crate::config::{PostgresConfig, address};
 use crate::error::{Fault, Kind, describe, kind};
-use crate::tls;
+use crate::{schema, tls};
 
 /// How long a caller waits for a connection that others have.
 const WAIT: Duration = Duration::from_secs(20);
@@ -150,11 +150,27 @@ impl Connections {
                 Err(Fault { kind: Kind::Transient, why })
             }
         };
-        // One that hangs or is gone is seldom the only one: whoever comes next gets a new one.
-        if result.as_ref().is_err_and(|fault| matches!(fault.kind, Kind::Gone | Kind::Transient)) {
+        // One that hangs or is gone is seldom the only one, and what is mended may hold for new ones only: whoever comes
+        // next gets a new one.
+        let is_spent = |fault: &Fault| matches!(fault.kind, Kind::Gone | Kind::Transient | Kind::Mendable);
+        if result.as_ref().is_err_and(is_spent) {
             self.pool.retain(|_, _| false);
         }
-        result
+        match result {
+            Err(fault) if matches!(fault.kind, Kind::Mendable | Kind::Stale) => {
+                Err(self.because_of_schema(fault).await)
+            }
+            result => result,
+        }
+    }
+
+    /// What fails for a schema that is another one now, as after a restore, says so.
+    async fn because_of_schema(&self, fault: Fault) -> Fault {
+        let look = async { schema::check(&self.get().await?, &self.address).await };
+        match tokio::time::timeout(GRACE, look).await {
+            Ok(Err(other)) if other.kind == Kind::Permanent => Fault::mendable(format!("{fault}; {other}")),
+            _ => fault,
+        }
     }
 
     /// What to say, and to do, where there is no connection.
@@ -168,20 +184,22 @@ impl Connections {
         let why = describe(&error);
         let state = error.code().map(|code| code.code().to_owned()).unwrap_or_default();
         match state.as_str() {
-            "28P01" | "28000" => Fault::permanent(format!(
+            "28P01" | "28000" => Fault::mendable(format!(
                 "PostgreSQL at {address} refuses our credentials: {why}; check user and password in [postgres] url, \
                  and pg_hba.conf on the server"
             )),
-            "3D000" => Fault::permanent(format!(
+            "3D000" => Fault::mendable(format!(
                 "PostgreSQL at {address} has no such database: {why}; create it (`createdb`), or correct it in \
                  [postgres] url"
             )),
-            _ if is_of_tls(&error) => Fault::permanent(format!(
+            _ if is_of_tls(&error) => Fault::mendable(format!(
                 "no TLS connection to PostgreSQL at {address}: {why}; check the server's certificate, its name and \
                  [postgres] ca_file, or whether the server has TLS at all"
             )),
-            _ if error.as_db_error().is_some() && matches!(kind(&error), Kind::Permanent | Kind::Row) => {
-                Fault::permanent(format!("PostgreSQL at {address} does not let us in: {why}"))
+            _ if error.as_db_error().is_some()
+                && matches!(kind(&error), Kind::Permanent | Kind::Row | Kind::Mendable) =>
+            {
+                Fault::mendable(format!("PostgreSQL at {address} does not let us in: {why}"))
             }
             _ => Fault::transient(format!("PostgreSQL at {address} can't be reached: {why}")),
         }

@@ -35,7 +35,7 @@ pub async fn migrate(config: &PostgresConfig) -> PortResult<Migrated> {
     let database = Database::new(config)?;
     let done = database.upkeep.once(|client| apply(client, &database.address)).await;
     database.close();
-    Ok(done?)
+    done.map_err(Fault::at_start)
 }
 
 async fn apply(client: Object, address: &str) -> Result<Migrated, Fault> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use http::{HeaderMap, Version};
 use verbatim_core::model::{Attempt, Leg, Outcome, RecordMode};
 
-use super::{Asked, EndFacts, Exchange, HeadBytes, HeadFacts};
+use super::{Asked, EndFacts, EndWithheld, Exchange, HeadBytes, HeadFacts};
 use crate::redact::Redactor;
 use crate::scan::Scan;
 
@@ -108,6 +108,24 @@ impl Call {
         }
     }
 
+    /// Notes that it is dropped after it was ended, but before its caller had the end.
+    pub(crate) fn dropped_before_its_end(&self) {
+        let (outcome, why) = self.why_dropped();
+        self.exchange.withhold_end(EndWithheld { outcome, why, status: None });
+    }
+
+    /// What it means that it is dropped before it is over.
+    fn why_dropped(&self) -> (Outcome, String) {
+        let (outcome, why) = if let Some(why) = self.exchange.overdue() {
+            (Outcome::TimedOut, why)
+        } else if self.exchange.is_interrupted() {
+            (Outcome::Interrupted, "the gateway shut down before the call was over")
+        } else {
+            (Outcome::ClientAborted, "the caller left before the call was over")
+        };
+        (outcome, why.to_owned())
+    }
+
     /// Ends it as the answer's status says.
     pub(crate) fn end_answered(&mut self) {
         let status = self.end.as_ref().and_then(|end| end.status);
@@ -121,15 +139,8 @@ impl Drop for Call {
         if self.is_over() {
             return;
         }
-        let (outcome, why) = if let Some(why) = self.exchange.overdue() {
-            (Outcome::TimedOut, why)
-        } else if self.exchange.is_interrupted() {
-            (Outcome::Interrupted, "the gateway shut down before the call was over")
-        } else {
-            (Outcome::ClientAborted, "the caller left before the call was over")
-        };
-        let why = Some(why.to_owned());
-        self.end(outcome, why);
+        let (outcome, why) = self.why_dropped();
+        self.end(outcome, Some(why));
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
-use verbatim_core::model::{ExchangeId, Leg, RecordMode};
+use verbatim_core::model::{ExchangeId, Leg, Outcome, RecordMode};
 
 use super::{EndFacts, Event, HeadFacts, Queue, Queued, StartFacts};
 
@@ -47,6 +47,15 @@ pub(crate) struct NotHandedOver {
     pub(crate) beyond: u64,
 }
 
+/// That the caller did not get the end of its call, which waits for the record to be durable.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct EndWithheld {
+    pub(crate) outcome: Outcome,
+    pub(crate) why: String,
+    /// The status that the caller got in place of the provider's, where its head was withheld, too.
+    pub(crate) status: Option<u16>,
+}
+
 /// What the request asks for, as far as the scan found it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Asked {
@@ -75,6 +84,7 @@ pub(crate) struct Exchange {
     request_done_us: AtomicU64,
     client_gone: AtomicBool,
     overdue: OnceLock<String>,
+    end_withheld: OnceLock<EndWithheld>,
 }
 
 impl Exchange {
@@ -109,6 +119,7 @@ impl Exchange {
             request_done_us: AtomicU64::new(u64::MAX),
             client_gone: AtomicBool::new(false),
             overdue: OnceLock::new(),
+            end_withheld: OnceLock::new(),
         });
         if recorded {
             exchange.push(Event::Start(Box::new(facts)));
@@ -243,6 +254,17 @@ impl Exchange {
     /// Why the call is dropped, where that is for a time that ran out.
     pub(crate) fn overdue(&self) -> Option<&str> {
         self.overdue.get().map(String::as_str)
+    }
+
+    /// Notes that the caller does not get the end, as a record that is stored from now on says.
+    pub(crate) fn withhold_end(&self, withheld: EndWithheld) {
+        // A call has one end.
+        let _ = self.end_withheld.set(withheld);
+    }
+
+    /// Whether the caller was left without the end, and why.
+    pub(crate) fn end_withheld(&self) -> Option<&EndWithheld> {
+        self.end_withheld.get()
     }
 
     pub(crate) fn is_interrupted(&self) -> bool {

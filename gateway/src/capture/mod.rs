@@ -9,7 +9,7 @@ mod tee;
 
 pub(crate) use call::{Call, settle_scan, version_name};
 pub(crate) use event::{EndFacts, Event, HeadFacts, Queued, StartFacts};
-pub(crate) use exchange::{Asked, EVENT_BYTES, Exchange, Gathered, NotHandedOver, Stage};
+pub(crate) use exchange::{Asked, EVENT_BYTES, EndWithheld, Exchange, Gathered, NotHandedOver, Stage};
 pub(crate) use head::HeadBytes;
 pub(crate) use queue::Queue;
 pub(crate) use tee::Tee;

@@ -7,7 +7,7 @@ use verbatim_proto::v1::{Attempt, End, Head, Part, Piece};
 use verbatim_proto::{MANIFESTS, SEQUENCES, delta_encode};
 
 use super::leg_buffer::LegBuffer;
-use crate::capture::{EndFacts, Exchange, HeadFacts};
+use crate::capture::{EndFacts, EndWithheld, Exchange, HeadFacts};
 
 /// Splits a list of sequences into what the end itself names, and manifest parts for the rest.
 pub(crate) fn sequence_lists(mut sequences: Vec<Sequence>) -> (Vec<u64>, Vec<Part>) {
@@ -73,6 +73,13 @@ pub(super) fn end(
         start: None,
     };
     (end, charge)
+}
+
+/// Has an end say that the caller did not get it.
+pub(super) fn without_its_end(end: &mut End, withheld: &EndWithheld) {
+    end.outcome = u32::from(withheld.outcome.number());
+    end.error = Some(withheld.why.clone());
+    end.status = withheld.status.map(u32::from).or(end.status);
 }
 
 /// What a record says of a body that was longer than what is recorded of one.

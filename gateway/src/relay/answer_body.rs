@@ -16,7 +16,7 @@ use verbatim_listen::Busy;
 use super::Relay;
 use super::abort::Abort;
 use super::timers::Timers;
-use crate::capture::{Call, Stage, Tee};
+use crate::capture::{Call, EndWithheld, Stage, Tee};
 use crate::redact::Redactor;
 use crate::upstream::{UpstreamBody, chain, is_reset};
 
@@ -148,6 +148,7 @@ impl RelayedBody {
                     let last = last.take();
                     self.state = State::Over;
                     if !durable {
+                        self.call.exchange().withhold_end(unconfirmed(self.durable_within));
                         self.reset_if(self.on_cut.must_reset);
                         return Poll::Ready(Some(Err(Abort::Unrecorded)));
                     }
@@ -242,6 +243,24 @@ impl RelayedBody {
             self.on_cut.reset.store(true, Relaxed);
         }
     }
+}
+
+/// Hyper drops it where the caller leaves while the last of it waits for the record.
+impl Drop for RelayedBody {
+    fn drop(&mut self) {
+        if matches!(self.state, State::Withheld { .. }) {
+            self.call.dropped_before_its_end();
+        }
+    }
+}
+
+/// What a record says whose caller did not get the end, because nothing confirmed the record in time.
+pub(crate) fn unconfirmed(within: Duration) -> EndWithheld {
+    let why = format!(
+        "neither capture log nor spool confirmed the call's end within {within:?}, and this gateway passes nothing on \
+         unrecorded (acknowledge): the caller did not get the end of the answer"
+    );
+    EndWithheld { outcome: Outcome::TimedOut, why, status: None }
 }
 
 /// Waits until all of a call's record is durable; `false` if it can't be, or not in time.

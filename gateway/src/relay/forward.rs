@@ -16,10 +16,10 @@ use verbatim_listen::Busy;
 
 use super::admit::{Admitted, Refused};
 use super::answer::{Refusal, json_answer, stamp};
-use super::answer_body::{InFlight, OnCut, RelayedBody, durable};
+use super::answer_body::{InFlight, OnCut, RelayedBody, durable, unconfirmed};
 use super::timers::{TimedOut, Timers};
 use super::{AnswerBody, Peer, Relay, RequestBody, cors, watch};
-use crate::capture::{Call, Stage};
+use crate::capture::{Call, EndWithheld, Stage};
 use crate::config::Provider;
 use crate::errors::error_body;
 use crate::headers;
@@ -166,14 +166,12 @@ impl Relay {
             body.end_empty();
             // Where nothing follows, the head is the end that waits for the record.
             if body.call().exchange().is_required() && !durable(body.call(), self.durable_within()).await {
-                let mut answer = json_answer(
-                    StatusCode::SERVICE_UNAVAILABLE,
-                    error_body(
-                        provider.dialect,
-                        StatusCode::SERVICE_UNAVAILABLE,
-                        "the call was answered, but its record could not be kept",
-                    ),
-                );
+                let status = StatusCode::SERVICE_UNAVAILABLE;
+                let withheld =
+                    EndWithheld { status: Some(status.as_u16()), ..unconfirmed(self.durable_within()) };
+                body.call().exchange().withhold_end(withheld);
+                let why = "the call was answered, but its record could not be kept";
+                let mut answer = json_answer(status, error_body(provider.dialect, status, why));
                 stamp(answer.headers_mut(), body.call().exchange().id(), relay_us);
                 return answer;
             }

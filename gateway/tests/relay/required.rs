@@ -93,13 +93,24 @@ async fn when_both_refuse_the_provider_sees_nothing() {
 }
 
 #[tokio::test]
-async fn an_end_that_can_not_be_kept_never_reaches_the_caller() {
-    let rig = rig(false).await;
-    rig.log.faulty.set_for_messages(Fault::Fail, |message| message.kind == MessageKind::End);
-    for (body, directives) in [(CHAT, ""), (STREAM, "chunks=5; flush")] {
+async fn an_end_that_can_not_be_kept_never_reaches_the_caller_and_its_record_says_so_once_it_can() {
+    for (body, directives, status) in
+        [(CHAT, "", 200), (STREAM, "chunks=5; flush", 200), (CHAT, "status=204", 503)]
+    {
+        let rig = rig(false).await;
+        rig.log.faulty.set_for_messages(Fault::Fail, |message| message.kind == MessageKind::End);
         let answer =
             post(rig.address, "/v1/chat/completions", &[("x-mock", directives)], body.as_bytes()).await;
-        assert_ne!(answer.after, After::Whole, "{directives}");
+        // Without a body to cut, the head is what is withheld.
+        assert!(answer.after != After::Whole || answer.status == 503, "{directives}");
+        assert_eq!(answer.status, status, "{directives}");
+        rig.log.faulty.recover();
+        let record = rig.record().await;
+        assert_eq!((record.id.to_string(), record.outcome()), (answer.id().to_string(), Outcome::TimedOut));
+        assert_eq!(record.end.status, Some(status.into()), "{directives}");
+        let why = record.end.error.unwrap();
+        assert!(why.contains("within 600ms") && why.contains("did not get the end"), "{why}");
+        assert!(status == 503 || record.response.starts_with(&answer.body), "{directives}");
     }
 }
 
@@ -211,5 +222,20 @@ async fn a_caller_that_leaves_is_recorded_too() {
     connection.send(STREAM).await;
     connection.head().await.unwrap();
     drop(connection);
+    assert_eq!(rig.record().await.outcome(), Outcome::ClientAborted);
+}
+
+#[tokio::test]
+async fn a_caller_that_leaves_while_its_end_is_withheld_did_not_get_it() {
+    let rig = Rig::over(TestLog::new(), None, |config| config.capture = CaptureMode::Required).await;
+    rig.log.faulty.set_for_messages(Fault::Fail, |message| message.kind == MessageKind::End);
+    let mut connection = Connection::open(rig.address).await;
+    connection.send(head("POST", "/v1/chat/completions", &[], Some(CHAT.len()))).await;
+    connection.send(CHAT).await;
+    connection.head().await.unwrap();
+    until(|| rig.log.faulty.failed() > 0).await;
+    drop(connection);
+    until(|| rig.health.snapshot().in_flight == 0).await;
+    rig.log.faulty.recover();
     assert_eq!(rig.record().await.outcome(), Outcome::ClientAborted);
 }

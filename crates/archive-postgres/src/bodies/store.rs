@@ -46,6 +46,11 @@ impl BlockNumbers {
         }
         Ok(taken)
     }
+
+    /// Leaves the numbers that are left, which others may have.
+    pub(crate) async fn forget(&self) {
+        *self.free.lock().await = 0..0;
+    }
 }
 
 /// Blocks of a batch, with their numbers.
@@ -141,10 +146,10 @@ async fn refuse_others(
     let row = transaction.query_one(&statement, &[&buckets, &numbers, &data]).await.doing(DOING)?;
     match row.get::<_, i64>(0) {
         0 => Ok(()),
-        others => Err(Fault::permanent(format!(
+        others => Err(Fault::mendable(format!(
             "{others} blocks can't be stored: PostgreSQL has others under their numbers, so its sequence block_number \
-             was set back, as by a restore that left sequences out; end what writes to the archive, run `SELECT \
-             setval('block_number', max(number) + 1) FROM block`, then start it again"
+             was set back, as by a restore that left sequences out; run `SELECT setval('block_number', max(number) + 1) \
+             FROM block` in this database, and writing goes on by itself"
         ))),
     }
 }

@@ -4,6 +4,7 @@
 mod faults;
 mod hostile;
 mod keeping;
+mod mended;
 mod plans;
 mod races;
 mod refusals;

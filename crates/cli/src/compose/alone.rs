@@ -88,6 +88,7 @@ impl Service {
     pub(super) async fn start_web(&mut self, config: &Config, signals: &mut Signals) -> Result<()> {
         let secret = config.required_secret()?;
         let postgres = config.required_postgres()?;
+        let probes = self.add_probes_of_web(config).await?;
         let waits = self.waits.clone();
         // Nobody has logged in.
         let waiting = Probes::bind(config.settings.web.listen.0, "--web-addr", waits.clone(), None).await?;
@@ -101,6 +102,7 @@ impl Service {
         let index = config.meilisearch()?.map(stores::index_on_engine).transpose()?;
         let records = Records { archive, index: index.map(|index| index as _) };
         self.keep(&records);
+        probes.iter().for_each(|probes| probes.ask(Asked::of_web(&records)));
         let log = config.nats()?.map(|nats| self.add_late_log(nats) as Arc<dyn LogStore>);
         self.add_web(config, log, records, Arc::new(NoGateway), &secret, &Handle::current()).await
     }

@@ -27,6 +27,7 @@ use verbatim_web::RenderMetrics;
 
 use super::Service;
 use super::parts::Relaying;
+use super::stores::Records;
 use crate::config::Config;
 use crate::waits::Waits;
 
@@ -43,8 +44,17 @@ pub(super) struct Asked {
     pub(super) archive: Option<Arc<dyn Archive>>,
     pub(super) index: Option<Arc<dyn SearchIndex>>,
     pub(super) gateway: Option<HealthHandle>,
+    /// Whether it does its work while something else is waited for.
+    pub(super) needs_no_other: bool,
     /// What keeps it from being ready for good.
     pub(super) problem: Option<&'static str>,
+}
+
+impl Asked {
+    /// Without word search, or what passes at the moment, a dashboard shows what is archived.
+    pub(super) fn of_web(records: &Records) -> Self {
+        Self { archive: Some(records.archive.clone()), needs_no_other: true, ..Self::default() }
+    }
 }
 
 /// What is told to those who probe.
@@ -159,12 +169,15 @@ impl Readiness {
     /// What keeps the process from doing its work, a line each.
     async fn problems(&self) -> Vec<String> {
         let mut problems = self.waits.now();
-        let Some(Asked { log, archive, index, gateway, problem }) = self.asked.get() else {
+        let Some(Asked { log, archive, index, gateway, needs_no_other, problem }) = self.asked.get() else {
             if problems.is_empty() {
                 problems.push("starting".to_owned());
             }
             return problems;
         };
+        if *needs_no_other {
+            problems.clear();
+        }
         problems.extend(problem.map(str::to_owned));
         let log = async {
             match log {
@@ -209,7 +222,8 @@ impl Service {
     pub(super) async fn add_probes(&mut self, address: SocketAddr, setting: &str) -> Result<Arc<Readiness>> {
         let probes = Probes::bind(address, setting, self.waits.clone(), Some(self.render_metrics())).await?;
         let readiness = Arc::clone(&probes.readiness);
-        self.probes = Some(format!("http://{}", probes.local_addr()?));
+        let address = format!("http://{}", probes.local_addr()?);
+        self.probes.get_or_insert(address);
         self.roles.add_beneath("probes", &Handle::current(), |token| async move {
             probes.run(token).await;
             Ok(())
@@ -221,17 +235,28 @@ impl Service {
     pub(super) async fn add_probes_of_gateway(&mut self, config: &Config, relaying: &Relaying) -> Result<()> {
         if let Some(address) = config.settings.gateway.admin_listen {
             let gateway = Some(relaying.health.clone());
-            self.add_probes(address.0, "[gateway] admin_listen")
-                .await?
-                .ask(Asked { gateway, ..Asked::default() });
+            self.add_probes(address.0, "[gateway] admin_listen").await?.ask(Asked {
+                gateway,
+                needs_no_other: true,
+                ..Asked::default()
+            });
         }
         Ok(())
+    }
+
+    /// The same for a dashboard; it is not ready before the archive is there to be asked.
+    pub(super) async fn add_probes_of_web(&mut self, config: &Config) -> Result<Option<Arc<Readiness>>> {
+        match config.settings.web.admin_listen {
+            Some(address) => Ok(Some(self.add_probes(address.0, "[web] admin_listen").await?)),
+            None => Ok(None),
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use http_body_util::BodyExt;
+    use verbatim_core::ports::PortError;
 
     use super::*;
 
@@ -257,6 +282,30 @@ mod tests {
         assert_eq!(get(&readiness, "/readyz").await, (StatusCode::OK, ready.to_owned()));
         assert_eq!(get(&readiness, "/metrics").await, (StatusCode::OK, "verbatim_one 1\n".to_owned()));
         assert_eq!(get(&readiness, "/").await.0, StatusCode::NOT_FOUND);
+    }
+
+    #[tokio::test]
+    async fn who_does_its_work_while_something_else_is_waited_for_is_ready() {
+        async fn readyz_while_nats_is_away(asked: Asked) -> (StatusCode, String) {
+            let readiness = readiness();
+            readiness.ask(asked);
+            let mut tries = 0;
+            let answered = readiness.waits.until("NATS", || {
+                tries += 1;
+                let (is_first, readiness) = (tries == 1, &readiness);
+                async move {
+                    match is_first {
+                        true => Err(PortError::Transient("NATS is away".to_owned())),
+                        false => Ok(get(readiness, "/readyz").await),
+                    }
+                }
+            });
+            answered.await.unwrap()
+        }
+        let (status, body) = readyz_while_nats_is_away(Asked::default()).await;
+        assert!(status == StatusCode::SERVICE_UNAVAILABLE && body.contains("NATS is away"), "{body}");
+        let asked = Asked { needs_no_other: true, ..Asked::default() };
+        assert_eq!(readyz_while_nats_is_away(asked).await.0, StatusCode::OK);
     }
 
     #[tokio::test]

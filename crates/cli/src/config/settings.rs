@@ -198,6 +198,8 @@ impl Default for SpoolSettings {
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct WebSettings {
     pub(crate) listen: Address,
+    /// Where probes and metrics are served apart from people, if anywhere.
+    pub(crate) admin_listen: Option<Address>,
     /// One password for a single person; empty for none.
     pub(crate) password: Secret,
     pub(crate) title: String,
@@ -211,6 +213,7 @@ impl Default for WebSettings {
     fn default() -> Self {
         Self {
             listen: Address::loopback(8081),
+            admin_listen: None,
             password: Secret::default(),
             title: "Verbatim".into(),
             public_url: None,

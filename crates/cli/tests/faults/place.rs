@@ -93,6 +93,11 @@ impl Place {
         samples.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
     }
 
+    /// Where it tells whether it is ready, and what keeps it from being so.
+    pub(crate) fn readyz(&self) -> String {
+        format!("{}/readyz", self.running().health)
+    }
+
     fn running(&self) -> &Role {
         self.process.as_ref().unwrap()
     }

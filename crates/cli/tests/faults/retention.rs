@@ -148,6 +148,77 @@ async fn a_limit_on_records_enforced_under_load_keeps_the_newest_and_keeps_them_
     ground.all_is_there(&seen).await;
 }
 
+/// Opens bodies again and again that may be deleted meanwhile: each is whole, or gone. Tells how often it found one.
+async fn read_old(archive: PostgresArchive, ids: Vec<ExchangeId>, done: Arc<AtomicBool>) -> usize {
+    let mut opened = 0;
+    while !done.load(Ordering::Relaxed) {
+        for &id in &ids {
+            opened += usize::from(archive.body(id, Leg::ClientRequest).await.unwrap().is_some());
+        }
+    }
+    archive.close().await;
+    opened
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_limit_on_bytes_enforced_under_load_deletes_the_oldest_bodies_and_no_more_than_must() {
+    const WEEKS: u32 = 12;
+    let week = calls(2, 34) << 20;
+    let mut ground = Ground::without_recorders("required", &[]).await;
+    let archive = ground.open_archive().await;
+    let mut aged = Vec::new();
+    for days in (1..=WEEKS).rev().map(|week| 7 * week) {
+        let mut bytes = vec![0; week];
+        blake3::Hasher::new().update(&days.to_le_bytes()).finalize_xof().fill(&mut bytes);
+        let id = ExchangeId::lowest_at(SystemClock.now().minus(DAY * days));
+        let record = ExchangeBuilder::new(id).request(bytes).build();
+        let committed = archive.commit(vec![Commit { record }]).await.unwrap();
+        assert!(matches!(committed[..], [Committed::Stored]), "{committed:?}");
+        aged.push(id);
+    }
+    // Whatever is stored from now on is too much.
+    let limit = archive.health().await.unwrap().bytes;
+    ground.engines.set("VERBATIM_RETENTION__MAX_BYTES", &limit.to_string());
+    ground.recorders.iter_mut().for_each(|place| place.start(&ground.engines));
+    let (done, mut readers) = (Arc::new(AtomicBool::new(false)), JoinSet::new());
+    readers.spawn(read_on(ground.open_archive().await, Arc::clone(&done)));
+    readers.spawn(read_old(ground.open_archive().await, aged.clone(), Arc::clone(&done)));
+    let load = ground.begin("bytes", calls(1_200, 20_000));
+    for pass in 1..=PASSES {
+        load.reached(pass, PASSES + 1).await;
+        let recorder = &mut ground.recorders[pass % 2];
+        recorder.stop();
+        recorder.start(&ground.engines);
+    }
+    let seen = load.finish().await;
+    done.store(true, Ordering::Relaxed);
+    let opened = readers.join_all().await;
+    ground.all_is_there(&seen).await;
+    // Once all is archived, the last pass.
+    ground.recorders[0].stop();
+    ground.recorders[0].start(&ground.engines);
+    let began = Instant::now();
+    let left = loop {
+        let left = archive.health().await.unwrap().bytes;
+        if left <= limit {
+            break left;
+        }
+        assert!(began.elapsed() < PATIENCE, "{left} bytes are left, of which {limit} may be");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    };
+    let mut there = Vec::new();
+    for &id in &aged {
+        there.push(archive.body(id, Leg::ClientRequest).await.unwrap().is_some());
+    }
+    let kept = there.iter().filter(|there| **there).count();
+    eprintln!("bodies of {kept} of {WEEKS} weeks and {left} of {limit} bytes are left; opened {opened:?}");
+    assert!(there.is_sorted() && !there[0], "older bodies go before newer ones: {there:?}");
+    assert!(left + 2 * week as u64 > limit, "more is gone than must");
+    assert_eq!(archive.get_many(&aged).await.unwrap().len(), aged.len(), "records stay");
+    ground.all_is_there(&seen).await;
+    archive.close().await;
+}
+
 /// Ids sort by when they were minted.
 fn id_of(seen: &Seen) -> String {
     seen.exchange.clone().expect("every call was answered")

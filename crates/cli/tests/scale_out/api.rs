@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use reqwest::{Client, StatusCode};
+use reqwest::{Client, Response, StatusCode};
 use serde_json::{Value, json};
 
 use crate::support::PATIENCE;
@@ -61,13 +61,27 @@ pub(crate) async fn until(url: &str, what: &str, will_do: impl Fn(StatusCode, &V
     }
 }
 
+/// Begins a call whose answer goes on until somebody ends it, and waits for the answer's head; gives its id, too.
+pub(crate) async fn begin_endless(relay: &str) -> (String, Response) {
+    let request = json!({ "model": "gpt-4o-mini", "stream": true,
+        "messages": [{ "role": "user", "content": "count to a million" }] });
+    let asked = client().post(format!("{relay}/v1/chat/completions")).bearer_auth("sk-mine");
+    let asked = asked.header("x-mock", "chunks=100000; chunk-delay=10ms").json(&request);
+    let answer = asked.send().await.unwrap();
+    (answer.headers()["x-verbatim-id"].to_str().unwrap().to_owned(), answer)
+}
+
 /// Waits until a call is listed as ended; gives how long after its end that was.
 pub(crate) async fn listed(web: &str, call: &Call) -> Duration {
-    let is_it = |item: &Value| item["id"] == call.id.as_str() && item["outcome"] == "completed";
-    let url = format!("{web}/api/v1/exchanges?limit=50");
-    until(&url, &call.id, |_, page| page["items"].as_array().is_some_and(|items| items.iter().any(is_it)))
-        .await;
+    listed_as(web, &call.id, "completed").await;
     call.ended.elapsed()
+}
+
+/// Waits until a call is listed with an outcome.
+pub(crate) async fn listed_as(web: &str, id: &str, outcome: &str) {
+    let is_it = |item: &Value| item["id"] == id && item["outcome"] == outcome;
+    let url = format!("{web}/api/v1/exchanges?limit=50");
+    until(&url, id, |_, page| page["items"].as_array().is_some_and(|items| items.iter().any(is_it))).await;
 }
 
 /// Both legs of a call are archived byte for byte.

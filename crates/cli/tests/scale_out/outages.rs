@@ -2,19 +2,25 @@
 
 use reqwest::StatusCode;
 
-use crate::api::{call, get_json, listed, same_bytes, until};
+use crate::api::{call, get, get_json, listed, same_bytes, until};
 use crate::engines::Engines;
 use crate::support::wait_for;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_gateway_serves_without_nats_and_what_it_took_is_archived_once_that_is_there() {
-    let engines = Engines::start_migrated().await;
+    let mut engines = Engines::start_migrated().await;
     engines.nats.stop();
-    let gateway = engines.start_role("gateway", "gateway");
+    engines.set("VERBATIM_GATEWAY__ADMIN_LISTEN", "127.0.0.1:0");
+    engines.set("VERBATIM_WEB__ADMIN_LISTEN", "127.0.0.1:0");
+    let (gateway, web) = (engines.start_role("gateway", "gateway"), engines.start_role("web", "web"));
     let early = call(&gateway.relay, "is anybody there?").await;
-    wait_for("the gateway to say what it waits for", || gateway.messages("waiting for NATS").pop());
+    for role in [&gateway, &web] {
+        wait_for("a role to say what it waits for", || role.messages("waiting for NATS").pop());
+        let (status, body) = get_json(&format!("{}/readyz", role.health)).await;
+        assert_eq!(status, StatusCode::OK, "{body}");
+    }
     engines.nats.restart().await;
-    let (recorder, web) = (engines.start_role("recorder", "recorder"), engines.start_role("web", "web"));
+    let recorder = engines.start_role("recorder", "recorder");
     let late = call(&gateway.relay, "and now?").await;
     for call in [&early, &late] {
         listed(&web.dashboard, call).await;
@@ -87,6 +93,8 @@ async fn a_dashboard_answers_probes_while_postgresql_is_missing() {
     // Nobody listens there.
     let nowhere = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     engines.set("VERBATIM_POSTGRES__URL", &format!("postgres://ann:hidden@{nowhere}/records"));
+    let admin = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    engines.set("VERBATIM_WEB__ADMIN_LISTEN", &admin.to_string());
     let web = engines.spawn_role("web", "web");
     wait_for("the dashboard to listen", || std::net::TcpStream::connect(free).ok());
     let (status, body) = get_json(&format!("http://{free}/readyz")).await;
@@ -96,6 +104,14 @@ async fn a_dashboard_answers_probes_while_postgresql_is_missing() {
         (StatusCode::SERVICE_UNAVAILABLE, r#"{"status":"unavailable"}"#)
     );
     wait_for("the dashboard to say what it waits for", || web.messages("waiting for PostgreSQL").pop());
+    // Where people are not, it says why, and has its metrics.
+    let (status, body) = get_json(&format!("http://{admin}/readyz")).await;
+    assert!(
+        status == StatusCode::SERVICE_UNAVAILABLE && body.to_string().contains("PostgreSQL at"),
+        "{body}"
+    );
+    assert_eq!(get(&format!("http://{admin}/livez")).await.0, StatusCode::OK);
+    assert_eq!(get(&format!("http://{admin}/metrics")).await.0, StatusCode::OK);
     assert!(!web.log().contains("hidden"), "{}", web.log());
     web.stop();
 }

@@ -29,7 +29,7 @@ impl Machine {
             Closing::Ended(_) | Closing::Built(..) => {}
             Closing::Sent => return None,
         }
-        let (end, charge) = match std::mem::replace(&mut self.closing, Closing::Sent) {
+        let (mut end, charge) = match std::mem::replace(&mut self.closing, Closing::Sent) {
             Closing::Ended(facts) => {
                 let heads = std::mem::take(&mut self.heads);
                 let legs = [&mut self.request, &mut self.response];
@@ -39,6 +39,9 @@ impl Machine {
             Closing::Built(end, charge) => (*end, charge),
             Closing::Open | Closing::Sent => return None,
         };
+        if let Some(withheld) = self.exchange.end_withheld() {
+            closing::without_its_end(&mut end, withheld);
+        }
         Some(self.end(end, charge))
     }
 

@@ -109,18 +109,21 @@ pub(crate) async fn embedded_log(
     Ok(embedded::log(directory, &config.settings, background).await?)
 }
 
-/// Refuses to leave behind what a capture log in the data directory still holds while another one takes its place.
+/// Refuses to leave behind what a capture log in the data directory still holds while another one takes its place. A
+/// recorder that ends in order leaves nothing there but what is not archived for good: ends, and exchanges that an earlier
+/// process was killed in and that are still to be settled.
 pub(crate) async fn refuse_abandoned_log(directory: &DataDir, config: &Config) -> Result<()> {
     if !directory.log().exists() {
         return Ok(());
     }
     let log = embedded::log(directory, &config.settings, &Handle::current()).await?;
-    let waiting = log.health().await?.ends_pending;
+    let held = log.health().await?.messages;
     log.close().await?;
-    if waiting > 0 {
+    if held > 0 {
         bail!(
-            "{} holds {waiting} exchanges that are not archived yet, and would stay there with the capture log on NATS: \
-             run `verbatim up` once more without [nats] until they are archived, then end it",
+            "{} holds {held} messages of calls that are not archived yet, and would stay there with the capture log on \
+             NATS: run `verbatim up` once more without [nats], for a minute, so that it archives them and settles calls \
+             that an earlier process was killed in, then end it in order (Ctrl-C or SIGTERM)",
             directory.log().display()
         );
     }
