@@ -4,8 +4,10 @@
 //! than ten words, two parts of one value) it narrows down as far as it can, and each document that it finds is looked at
 //! again here (`check`).
 
+use std::pin::pin;
 use std::sync::Arc;
 
+use futures_util::{Stream, StreamExt, stream};
 use meilisearch_sdk::request::{HttpClient, Method};
 use meilisearch_sdk::search::{MatchingStrategies, SearchQuery, Selectors};
 use serde::Deserialize;
@@ -25,8 +27,15 @@ use crate::trouble::Trouble;
 /// Matches are counted up to here.
 const COUNTED: u64 = 10_000;
 
-/// Documents that are fetched at once to be looked at again, at least and at most.
-const FETCHED: (usize, usize) = (50, 200);
+/// Documents in the first page that is looked at again, at least and at most. Each page after it has twice as many as the
+/// one before: what a page costs beside its documents is paid seldom, and little is fetched that is not needed.
+const FIRST: (usize, usize) = (50, 200);
+
+/// The most documents in a page, and the most bytes of text, by the page before.
+const LARGEST: (usize, usize) = (1_000, 4 << 20);
+
+/// Pages under way: one that is looked at, while the next is fetched.
+const PAGES: usize = 2;
 
 /// Documents that are looked at again for one search, at most.
 const LOOKED_AT: usize = 20_000;
@@ -46,6 +55,29 @@ pub(crate) struct FoundPage {
     pub(crate) total: Option<u64>,
     /// What to highlight.
     pub(crate) wanted: Vec<Needle>,
+}
+
+/// Documents to be looked at again.
+struct Page {
+    hits: Vec<Found>,
+    /// What comes after them, unless they are the last.
+    next: Option<Next>,
+}
+
+/// A page that is not fetched yet.
+#[derive(Clone, Copy)]
+struct Next {
+    before: Option<ExchangeId>,
+    size: usize,
+    /// Documents before it.
+    looked_at: usize,
+}
+
+/// Documents in the page after one of `size`.
+fn larger(size: usize, hits: &[Found]) -> usize {
+    let bytes: usize = hits.iter().flat_map(|hit| hit.text.values()).map(String::len).sum();
+    let average = bytes / hits.len().max(1);
+    (size * 2).min(LARGEST.0).min(LARGEST.1 / average.max(1)).max(FIRST.0)
 }
 
 /// Runs a search.
@@ -107,23 +139,49 @@ impl<'a> Search<'a> {
         limit: usize,
     ) -> Result<FoundPage, Trouble> {
         let wanted = skip.saturating_add(limit);
-        let fetched = wanted.saturating_add(1).clamp(FETCHED.0, FETCHED.1);
-        let (mut found, mut last, mut looked_at, mut all) = (Vec::new(), before, 0, false);
-        while found.len() <= wanted && !all {
-            if looked_at >= LOOKED_AT {
-                return Err(Trouble::TooMany(LOOKED_AT));
+        let size = wanted.saturating_add(1).clamp(FIRST.0, FIRST.1);
+        // Most searches need no other page: none is fetched meanwhile.
+        let Page { hits, mut next } = self.fetch(Next { before, size, looked_at: 0 }).await?;
+        let mut found = self.checked(hits).await?;
+        if let Some(second) = next.filter(|_| found.len() <= wanted) {
+            let pages = self.pages(second).map(|page| self.checked_of(page)).buffered(PAGES);
+            let mut pages = pin!(pages);
+            while found.len() <= wanted && next.is_some() {
+                let page = pages.next().await.ok_or(Trouble::TooMany(LOOKED_AT))??;
+                found.extend(page.hits);
+                next = page.next;
             }
-            let hits = self.ask(last, 0, fetched).await?.hits;
-            all = hits.len() < fetched;
-            looked_at += hits.len();
-            last = hits.last().map(|hit| hit.id).or(last);
-            found.extend(self.checked(hits).await?);
         }
+        let all = next.is_none();
         let total = (all && before.is_none()).then_some(found.len() as u64).filter(|total| *total < COUNTED);
         let more = found.len() > wanted;
         found.truncate(wanted);
         found.drain(..skip.min(found.len()));
         Ok(FoundPage { found, more, total, ..FoundPage::default() })
+    }
+
+    /// The page and those after it, as long as no more than [`LOOKED_AT`] documents are looked at.
+    fn pages(&self, first: Next) -> impl Stream<Item = Result<Page, Trouble>> {
+        stream::try_unfold(Some(first), async |next| {
+            let Some(next) = next.filter(|next| next.size > 0) else { return Ok(None) };
+            let page = self.fetch(next).await?;
+            let next = page.next;
+            Ok(Some((page, next)))
+        })
+    }
+
+    async fn fetch(&self, page: Next) -> Result<Page, Trouble> {
+        let hits = self.ask(page.before, 0, page.size).await?.hits;
+        let looked_at = page.looked_at + hits.len();
+        let size = larger(page.size, &hits).min(LOOKED_AT.saturating_sub(looked_at));
+        let last = hits.last().filter(|_| hits.len() >= page.size);
+        let next = last.map(|last| Next { before: Some(last.id), size, looked_at });
+        Ok(Page { hits, next })
+    }
+
+    async fn checked_of(&self, page: Result<Page, Trouble>) -> Result<Page, Trouble> {
+        let Page { hits, next } = page?;
+        Ok(Page { hits: self.checked(hits).await?, next })
     }
 
     async fn checked(&self, mut hits: Vec<Found>) -> Result<Vec<Found>, Trouble> {
@@ -155,5 +213,28 @@ impl<'a> Search<'a> {
         let url = format!("{}/indexes/{}/search", self.server.address(), self.index);
         let post = Method::Post { query: (), body: &query };
         Ok(self.server.http.request::<(), &SearchQuery<'_, Http>, Answer>(&url, post, 200).await?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn pages_grow_as_far_as_their_text_is_small() {
+        let hits = |bytes: usize| -> Vec<Found> {
+            let hit = json!({"id": ExchangeId::mint(), "text": {"asked": "x".repeat(bytes)}});
+            vec![serde_json::from_value(hit).unwrap()]
+        };
+        let sizes = |bytes: usize| -> Vec<usize> {
+            let hits = hits(bytes);
+            std::iter::successors(Some(51), |size| Some(larger(*size, &hits))).take(7).collect()
+        };
+        let (small, middling, large) = (sizes(0), sizes(32 << 10), sizes(384 << 10));
+        assert_eq!(small, [51, 102, 204, 408, 816, 1_000, 1_000]);
+        assert_eq!(middling, [51, 102, 128, 128, 128, 128, 128]);
+        assert_eq!(large, [51, 50, 50, 50, 50, 50, 50]);
     }
 }

@@ -6,7 +6,9 @@
 //!
 //! A document has each of its words once, in the order of the alphabet. Where a word stands is not told: Meilisearch
 //! would keep of each two words near one another how near they are, which took half of its time and seven tenths of its
-//! disk (1.50), and still not know a phrase of three words for certain.
+//! disk (1.50), and still not know a phrase of three words for certain. Nor is a document given a word for each two that
+//! are neighbours, hashed to 12 bits: phrases would be narrowed down, but documents of 1 KB + 1 KB took twice the
+//! processor and twice the disk (1.50), whatever is searched.
 
 use std::borrow::Cow;
 

@@ -1,5 +1,5 @@
 //! A server that plays Meilisearch as far as the index needs it, and misbehaves on demand. It stores documents and keeps
-//! tasks, but does not search.
+//! tasks, but looks at no words: a search finds every document.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -53,6 +53,8 @@ pub(crate) struct Play {
     tasks: Vec<Task>,
     /// The most tasks of documents that were not done at the same time.
     pub(crate) most_in_flight: usize,
+    /// How many documents each search asked for, as they came.
+    pub(crate) pages: Vec<u64>,
 }
 
 #[derive(Clone)]
@@ -84,6 +86,7 @@ impl Fake {
             batches: Vec::new(),
             tasks: Vec::new(),
             most_in_flight: 0,
+            pages: Vec::new(),
         };
         let listener = TcpListener::bind(url.trim_start_matches("http://")).await.expect("a free port");
         let address = listener.local_addr().expect("an address");
@@ -263,12 +266,18 @@ async fn documents(State(fake): State<Fake>, Path(index): Path<String>, body: By
     play.take(Some((index, documents)))
 }
 
-/// Finds all there are, whatever is asked.
-async fn search(State(fake): State<Fake>, Path(index): Path<String>) -> Answer {
-    let play = fake.play();
+/// Finds all there are, whatever the words; of filters it knows the one on ids.
+async fn search(State(fake): State<Fake>, Path(index): Path<String>, Json(asked): Json<Value>) -> Answer {
+    let mut play = fake.play();
+    let limit = asked["limit"].as_u64().expect("a limit");
+    play.pages.push(limit);
     let index = play.indexes.get(&index).ok_or_else(missing)?;
-    let hits: Vec<_> = index.documents.values().rev().collect();
-    Ok((StatusCode::OK, Json(json!({"hits": hits, "estimatedTotalHits": hits.len()}))))
+    let filter = asked["filter"].as_str().unwrap_or_default();
+    let before = filter.strip_prefix("id < \"").and_then(|id| id.strip_suffix('"')).unwrap_or("~");
+    let before = before.to_owned();
+    let found = || index.documents.range(..before.clone()).rev().map(|(_, document)| document);
+    let hits: Vec<_> = found().take(limit as usize).collect();
+    Ok((StatusCode::OK, Json(json!({"hits": hits, "estimatedTotalHits": found().count()}))))
 }
 
 async fn swap(State(fake): State<Fake>, Json(swaps): Json<Value>) -> Answer {

@@ -7,4 +7,5 @@ mod fake;
 mod faults;
 mod hostile;
 mod outages;
+mod pages;
 mod real;
