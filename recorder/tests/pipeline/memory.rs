@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use verbatim_core::model::{ExchangeId, Integrity, Leg, Rank};
-use verbatim_core::ports::{Message, MessageKind};
-use verbatim_proto::v1::{End, LegSummary, Part, envelope};
+use verbatim_core::ports::{Message, MessageKind, Sequence};
+use verbatim_proto::v1::{End, LegSummary, Part, Piece, envelope};
 use verbatim_proto::{PART_BYTES, delta_encode, encode, split};
 use verbatim_recorder::Ports;
 use verbatim_testkit::{FaultyArchive, FaultyLog};
@@ -25,18 +25,25 @@ fn noise(seed: u64, length: usize) -> Bytes {
     bytes.into()
 }
 
-/// Leaves an exchange in the log whose answer is so long: its last piece in its end, as a gateway does.
-async fn leave(bed: &Bed, answer: &Bytes) -> ExchangeId {
-    let id = ExchangeId::mint();
-    let mut sequences = vec![bed.append(start(id, REQUEST)).await];
-    let mut pieces = split(Leg::ClientResponse, 0, answer, &[], PART_BYTES);
-    let last = pieces.split_off(pieces.len().saturating_sub(1));
+/// Leaves parts in the log; gives their places.
+async fn leave_parts(bed: &Bed, id: ExchangeId, pieces: Vec<Piece>) -> Vec<Sequence> {
+    let mut sequences = Vec::new();
     for piece in pieces {
         let part = envelope::Message::Part(Part { pieces: vec![piece], ..Part::default() });
         let payload = encode(id, GATEWAY, part);
         let part = Message { kind: MessageKind::Part, gateway: GATEWAY.to_owned(), exchange: id, payload };
         sequences.push(bed.append(part).await);
     }
+    sequences
+}
+
+/// Leaves an exchange in the log whose answer is so long: its last piece in its end, as a gateway does.
+async fn leave(bed: &Bed, answer: &Bytes) -> ExchangeId {
+    let id = ExchangeId::mint();
+    let mut sequences = vec![bed.append(start(id, REQUEST)).await];
+    let mut pieces = split(Leg::ClientResponse, 0, answer, &[], PART_BYTES);
+    let last = pieces.split_off(pieces.len().saturating_sub(1));
+    sequences.extend(leave_parts(bed, id, pieces).await);
     let long = LegSummary {
         length: answer.len() as u64,
         hash: blake3::hash(answer).as_bytes().to_vec(),
@@ -89,4 +96,26 @@ async fn bodies_of_batches_under_way_are_no_more_than_all_may_have() {
     bed.stop().await;
     let committing = archive.most_committing();
     assert!((700_000..=BATCHES).contains(&committing), "{committing} bytes were being committed at once");
+}
+
+#[tokio::test]
+async fn open_exchanges_longer_than_any_batch_are_settled_alone_and_their_neighbours_with_them() {
+    const LONG: usize = 9 << 20;
+    let mut bed = Bed::new().await;
+    bed.config.batch_bytes = BATCHES;
+    let mut left = Vec::new();
+    for (seed, length) in [(1, 1_500_000), (2, LONG), (3, 1_500_000), (4, LONG)] {
+        let (id, answer) = (ExchangeId::mint(), noise(seed, length));
+        bed.append(start(id, REQUEST)).await;
+        leave_parts(&bed, id, split(Leg::ClientResponse, 0, &answer, &[], PART_BYTES)).await;
+        left.push((id, answer));
+    }
+    let archive = Arc::new(FaultyArchive::new(Arc::clone(&bed.archive)));
+    bed.start_with(Arc::clone(&archive) as _);
+    for (id, answer) in &left {
+        bed.wait_for_rank(*id, Rank::Incomplete).await;
+        assert!(body(&bed.archive, *id, Leg::ClientResponse).await == answer);
+    }
+    bed.stop().await;
+    assert_eq!(archive.most_committing(), (LONG + REQUEST.len()) as u64);
 }
