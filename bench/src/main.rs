@@ -39,6 +39,10 @@ enum What {
     Start,
     /// The roles on NATS and PostgreSQL: a backlog drained, everything at once, memory.
     ScaleOut,
+    /// Of these, the backlog alone.
+    Backlog,
+    /// Of these, memory with long bodies alone.
+    LongBodies,
     /// Lists, filters and the overview over a month's calls in PostgreSQL.
     Lists,
     /// Word search on a Meilisearch that is given: an outbox drained, an index built anew, searches.
@@ -109,10 +113,14 @@ fn main() -> Result<()> {
     if wanted(What::Start) {
         measuring.run("start", measure::start);
     }
-    if wanted(What::ScaleOut) {
+    if wanted(What::ScaleOut) || wanted(What::Backlog) {
         measuring.run("scale-out, a backlog drained", measure::drained);
+    }
+    if wanted(What::ScaleOut) {
         measuring.run("scale-out, everything at once", measure::at_once);
         measuring.run("scale-out, memory with many streams", measure::many_streams);
+    }
+    if wanted(What::ScaleOut) || wanted(What::LongBodies) {
         measuring.run("scale-out, memory with long bodies", measure::long_bodies);
     }
     if wanted(What::Lists) {

@@ -128,6 +128,16 @@ impl Engines {
         }
     }
 
+    /// Waits until so many archived exchanges have this of their columns: one that lasts may be archived as running first.
+    pub(crate) async fn wait_archived_where(&self, condition: &str, calls: u64) -> Result<()> {
+        let began = Instant::now();
+        while self.archived_where(condition)? < calls {
+            ensure!(began.elapsed() < PATIENCE, "fewer than {calls} exchanges are archived with {condition}");
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+        Ok(())
+    }
+
     /// How many archived exchanges have this of their columns.
     pub(crate) fn archived_where(&self, condition: &str) -> Result<u64> {
         let count = self.sql(&format!("SELECT count(*) FROM exchange WHERE {condition}"));

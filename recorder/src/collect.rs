@@ -7,7 +7,7 @@ use verbatim_proto::v1::{self, End, Start, envelope::Message};
 use verbatim_proto::{Assembly, PART_BYTES, piece};
 
 /// What is known of one exchange so far.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct Collected {
     pub(crate) id: ExchangeId,
     pub(crate) gateway: String,
@@ -17,8 +17,10 @@ pub(crate) struct Collected {
     pub(crate) heads: BTreeMap<Leg, v1::Head>,
     /// What a reader of the record should know.
     pub(crate) notes: Vec<String>,
-    /// The bytes of bodies that its end speaks of, and some.
-    most: u64,
+    /// How long its end says that each leg is.
+    lengths: BTreeMap<Leg, u64>,
+    /// The bytes of bodies that its end speaks of.
+    announced: Option<u64>,
 }
 
 /// Bytes of bodies that an end speaks of; whatever it says, there is a number for it.
@@ -37,7 +39,8 @@ impl Collected {
             legs: BTreeMap::new(),
             heads: BTreeMap::new(),
             notes: Vec::new(),
-            most: u64::MAX,
+            lengths: BTreeMap::new(),
+            announced: None,
         }
     }
 
@@ -53,14 +56,16 @@ impl Collected {
                 self.add_heads(part.heads);
             }
             Message::End(mut end) => {
+                if self.end.is_none() {
+                    let length = |leg: &v1::LegSummary| Some((leg_of(leg.leg)?, leg.length));
+                    self.lengths = end.legs.iter().filter_map(length).collect();
+                    self.announced = Some(announced(&end));
+                }
                 if let Some(start) = end.start.take() {
                     self.add(Message::Start(*start));
                 }
                 self.add_pieces(std::mem::take(&mut end.pieces));
                 self.add_heads(std::mem::take(&mut end.heads));
-                if self.end.is_none() {
-                    self.most = announced(&end).saturating_add(PART_BYTES as u64);
-                }
                 self.end.get_or_insert(end);
             }
         }
@@ -69,10 +74,15 @@ impl Collected {
     fn add_pieces(&mut self, pieces: impl IntoIterator<Item = v1::Piece>) {
         for piece in pieces {
             match leg_of(piece.leg) {
-                Some(leg) => self.legs.entry(leg).or_default().add(piece),
+                Some(leg) => self.leg(leg).add(piece),
                 None => self.note(format!("a piece of an unknown leg {} was left out", piece.leg)),
             }
         }
+    }
+
+    fn leg(&mut self, leg: Leg) -> &mut Assembly {
+        let length = self.lengths.get(&leg).copied().unwrap_or_default();
+        self.legs.entry(leg).or_insert_with(|| Assembly::of_length(length))
     }
 
     fn add_heads(&mut self, heads: Vec<v1::Head>) {
@@ -91,7 +101,7 @@ impl Collected {
     pub(crate) fn add_archived(&mut self, exchange: Exchange, heads: ExchangeHeads, bodies: Vec<LegBody>) {
         for body in bodies {
             let leg = body.info.leg;
-            self.legs.entry(leg).or_default().add(piece(leg, 0, body.bytes, &body.timeline.chunks));
+            self.leg(leg).add(piece(leg, 0, body.bytes, &body.timeline.chunks));
         }
         if let Some(response) = heads.response.clone() {
             self.heads.entry(Leg::ClientResponse).or_insert_with(|| v1::Head {
@@ -116,9 +126,14 @@ impl Collected {
         self.legs.values().map(Assembly::present).sum()
     }
 
+    /// Bytes of bodies that its end speaks of, if it is here.
+    pub(crate) fn announced(&self) -> u64 {
+        self.announced.unwrap_or_default()
+    }
+
     /// Whether it has more bytes of bodies than its end speaks of: it is damaged, and what else it names is not read.
     pub(crate) fn has_enough(&self) -> bool {
-        self.bytes() > self.most
+        self.announced.is_some_and(|announced| self.bytes() > announced.saturating_add(PART_BYTES as u64))
     }
 }
 

@@ -1,9 +1,7 @@
 //! Takes ends from the log, reads what they refer to, and commits the records.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -18,6 +16,7 @@ use crate::assemble::is_complete;
 use crate::collect::{Collected, announced};
 use crate::dead_letters::set_aside;
 use crate::outage::Outage;
+use crate::room::Room;
 use crate::sources::{Spliced, read, splice};
 use crate::{Ports, RecorderConfig, record};
 
@@ -33,38 +32,6 @@ const LONGEST_WAIT: Duration = Duration::from_secs(5);
 /// An end that takes more memory is read again once there is room for it: as many of those that do as are taken at once
 /// would be too much to hold.
 const HELD_BYTES: usize = 64 * 1024;
-
-/// What one permit of [`Room`] stands for.
-const PERMIT_BYTES: u64 = 1024;
-
-/// What batches in flight may take, together.
-#[derive(Clone)]
-struct Room {
-    batches: Arc<Semaphore>,
-    /// Bytes of bodies, in units of [`PERMIT_BYTES`].
-    bytes: Arc<Semaphore>,
-    most: u32,
-}
-
-impl Room {
-    fn new(config: &RecorderConfig) -> Self {
-        let most = u32::try_from(config.batch_bytes / PERMIT_BYTES).unwrap_or(u32::MAX).clamp(1, 1 << 28);
-        Self {
-            batches: Arc::new(Semaphore::new(config.batches_in_flight.max(1))),
-            bytes: Arc::new(Semaphore::new(most as usize)),
-            most,
-        }
-    }
-
-    /// Does some work once there is room for bodies of so many bytes; what is larger than all room has it alone.
-    async fn with<T>(&self, bytes: u64, work: impl Future<Output = PortResult<T>>) -> PortResult<T> {
-        let permits = u32::try_from(bytes / PERMIT_BYTES).unwrap_or(u32::MAX).clamp(1, self.most);
-        let closed = |error| PortError::permanent("waiting for room to archive a batch", error);
-        let _batch = self.batches.acquire().await.map_err(closed)?;
-        let _bytes = self.bytes.acquire_many(permits).await.map_err(closed)?;
-        work.await
-    }
-}
 
 /// An end that was taken from the log.
 struct Taken {
@@ -97,11 +64,15 @@ impl Taken {
     }
 }
 
-pub(crate) async fn run(config: RecorderConfig, ports: Ports, token: CancellationToken) -> PortResult<()> {
+pub(crate) async fn run(
+    config: RecorderConfig,
+    ports: Ports,
+    room: Room,
+    token: CancellationToken,
+) -> PortResult<()> {
     let mut wait = Duration::ZERO;
     let mut stop_at: Option<Instant> = None;
     let mut commits: JoinSet<PortResult<()>> = JoinSet::new();
-    let room = Room::new(&config);
     let (mut reading, mut archiving) = (Outage::of("read the capture log"), Outage::of("archive"));
     loop {
         if token.is_cancelled() {
@@ -289,7 +260,7 @@ async fn try_archive(ports: &Ports, batch: Vec<Taken>) -> PortResult<()> {
     let built = tokio::task::spawn_blocking(move || {
         ready
             .into_iter()
-            .map(|(one, delivery)| (record::ended(one, verbatim_dialects::read), delivery))
+            .map(|(one, delivery)| (record::ended(one, verbatim_dialects::skim), delivery))
             .collect::<Vec<_>>()
     });
     let built = built.await.map_err(|error| PortError::permanent("assembling a batch", error))?;

@@ -18,6 +18,7 @@ mod outage;
 mod price;
 mod record;
 mod retention;
+mod room;
 mod said;
 mod settle;
 mod sources;
@@ -67,14 +68,15 @@ pub async fn run(
 ) -> Result<(), RecorderError> {
     let mut tasks = JoinSet::new();
     let recorded = CancellationToken::new();
-    let consuming = consume::run(config.clone(), ports.clone(), token.clone());
+    let room = room::Room::new(&config);
+    let consuming = consume::run(config.clone(), ports.clone(), room.clone(), token.clone());
     let end_of_recording = recorded.clone().drop_guard();
     tasks.spawn(async move {
         let _guard = end_of_recording;
         consuming.await
     });
     tasks.spawn(watch::run(config.clone(), ports.clone(), token.clone(), recorded));
-    tasks.spawn(settle::run(config.clone(), ports.clone(), token.clone()));
+    tasks.spawn(settle::run(config.clone(), ports.clone(), room, token.clone()));
     tasks.spawn(janitor::run(config.clone(), ports.clone(), token.clone()));
     tasks.spawn(retention::run(config.clone(), ports.clone(), token.clone()));
     // Whichever fails first stops the others: half a recorder would look alive.

@@ -3,7 +3,7 @@
 use verbatim_core::model::{Dialect, Exchange, ExchangeHeads, LegBody, Usage};
 use verbatim_dialects::{ExchangeView, ProviderError, Reading, detect, estimate, guarded, text};
 
-/// How bytes are read: [`verbatim_dialects::read`].
+/// How bytes are read: [`verbatim_dialects::skim`].
 pub(crate) type Read = fn(&ExchangeView<'_>) -> Reading;
 
 /// What the bytes say.

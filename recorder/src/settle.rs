@@ -14,6 +14,7 @@ use verbatim_proto::decode;
 use crate::collect::Collected;
 use crate::dead_letters::set_aside;
 use crate::outage::Outage;
+use crate::room::Room;
 use crate::sources::splice;
 use crate::{Ports, RecorderConfig, record};
 
@@ -22,8 +23,6 @@ const PAGE: usize = 1024;
 /// Messages and bytes read from the log at once.
 const SCAN_MESSAGES: usize = 512;
 const SCAN_BYTES: usize = 8 * 1024 * 1024;
-/// Bytes of bodies gathered before they are archived; the other exchanges wait for the next scan.
-const GATHER_BYTES: u64 = 48 * 1024 * 1024;
 /// Of the log's room, an open exchange may keep so much from being purged before it is checkpointed for that: one part
 /// in so many.
 const PINNED_SHARE: u64 = 10;
@@ -71,10 +70,15 @@ impl Memory {
     }
 }
 
-pub(crate) async fn run(config: RecorderConfig, ports: Ports, token: CancellationToken) -> PortResult<()> {
+pub(crate) async fn run(
+    config: RecorderConfig,
+    ports: Ports,
+    room: Room,
+    token: CancellationToken,
+) -> PortResult<()> {
     let (mut memory, mut outage) = (Memory::default(), Outage::of("look after open exchanges"));
     while !token.is_cancelled() {
-        match look(&config, &ports, &mut memory).await {
+        match look(&config, &ports, &room, &mut memory).await {
             Ok(()) => {
                 outage.over();
             }
@@ -88,7 +92,7 @@ pub(crate) async fn run(config: RecorderConfig, ports: Ports, token: Cancellatio
     Ok(())
 }
 
-async fn look(config: &RecorderConfig, ports: &Ports, memory: &mut Memory) -> PortResult<()> {
+async fn look(config: &RecorderConfig, ports: &Ports, room: &Room, memory: &mut Memory) -> PortResult<()> {
     let mut gateways: HashMap<String, Vec<OpenExchange>> = HashMap::new();
     let mut after = None;
     loop {
@@ -108,10 +112,10 @@ async fn look(config: &RecorderConfig, ports: &Ports, memory: &mut Memory) -> Po
     memory.died_at.retain(|gateway, _| gateways.contains_key(gateway));
     for (gateway, open) in gateways {
         match ports.log.liveness(&gateway).await? {
-            Liveness::Dead => settle(ports, memory, &gateway, open).await?,
+            Liveness::Dead => settle(ports, room, memory, &gateway, open).await?,
             Liveness::Alive => {
                 memory.died_at.remove(&gateway);
-                checkpoint(config, ports, memory, &gateway, open).await?;
+                checkpoint(config, ports, room, memory, &gateway, open).await?;
             }
             Liveness::Unknown => {}
         }
@@ -140,6 +144,7 @@ async fn open_again(ports: &Ports, memory: &mut Memory) -> PortResult<()> {
 /// Once every end that a dead gateway can have written is archived, what is still open of it has none.
 async fn settle(
     ports: &Ports,
+    room: &Room,
     memory: &mut Memory,
     gateway: &str,
     open: Vec<OpenExchange>,
@@ -151,7 +156,7 @@ async fn settle(
     }
     // One that ended meanwhile is no longer open; the archive would not let an incomplete record replace it either.
     tracing::info!(gateway, exchanges = open.len(), "settling what a dead gateway left open");
-    let done = archive(ports, gateway, open, floors.last, Outcome::Incomplete).await?;
+    let done = archive(ports, room, gateway, open, floors.last, Outcome::Incomplete).await?;
     memory.settled(gateway, done, floors.last);
     Ok(())
 }
@@ -160,6 +165,7 @@ async fn settle(
 async fn checkpoint(
     config: &RecorderConfig,
     ports: &Ports,
+    room: &Room,
     memory: &mut Memory,
     gateway: &str,
     open: Vec<OpenExchange>,
@@ -195,9 +201,9 @@ async fn checkpoint(
     // Nothing replaces what was settled but what is settled, too. The log keeps what has come since, as long as it can.
     let again: Vec<OpenExchange> =
         again.into_iter().map(|(open, _)| open).filter(|open| pinning.contains(&open.id)).collect();
-    let mut done = archive(ports, gateway, running, floors.last, Outcome::Running).await?;
+    let mut done = archive(ports, room, gateway, running, floors.last, Outcome::Running).await?;
     if !again.is_empty() {
-        done.extend(archive(ports, gateway, again.clone(), floors.last, Outcome::Incomplete).await?);
+        done.extend(archive(ports, room, gateway, again.clone(), floors.last, Outcome::Incomplete).await?);
         ports.archive.open(&again, false).await?;
     }
     memory.checkpoints.extend(done.iter().map(|done| (done.id, Instant::now())));
@@ -217,6 +223,7 @@ async fn checkpoint(
 /// Gathers these exchanges from one or more scans of their gateway's messages and archives what is known of them.
 async fn archive(
     ports: &Ports,
+    room: &Room,
     gateway: &str,
     open: Vec<OpenExchange>,
     last: Sequence,
@@ -226,7 +233,17 @@ async fn archive(
         open.into_iter().map(|open| (open.id, open.sequence)).collect();
     let mut done = Vec::new();
     while !waiting.is_empty() {
-        let mut gathered = gather(ports, gateway, &waiting, last).await?;
+        // An exchange that is longer than what others leave room for is read again, without them.
+        let half = room.take(room.half()).await?;
+        let (_room, mut gathered) = match gather(ports, gateway, &waiting, last, room.half()).await? {
+            Some(gathered) => (half, gathered),
+            None => {
+                drop(half);
+                let first = waiting.iter().take(1).map(|(id, from)| (*id, *from)).collect();
+                let all = room.take(u64::MAX).await?;
+                (all, gather(ports, gateway, &first, last, u64::MAX).await?.unwrap_or_default())
+            }
+        };
         for one in gathered.values_mut() {
             splice(ports, one).await?;
         }
@@ -234,7 +251,7 @@ async fn archive(
         let built = tokio::task::spawn_blocking(move || {
             gathered
                 .into_values()
-                .map(|one| Commit { record: record::so_far(one, outcome, verbatim_dialects::read) })
+                .map(|one| Commit { record: record::so_far(one, outcome, verbatim_dialects::skim) })
                 .collect::<Vec<_>>()
         });
         let commits =
@@ -282,13 +299,15 @@ async fn bury(ports: &Ports, open: OpenExchange, last: Sequence, reason: &str) -
     ports.archive.abandon(&[id]).await
 }
 
-/// One scan: as many of the waiting exchanges, in the order of their ids, as memory allows; at least one.
+/// One scan: as many of the waiting exchanges, in the order of their ids, as have up to `most` bytes of bodies together;
+/// `None` if already the first has more.
 async fn gather(
     ports: &Ports,
     gateway: &str,
     waiting: &BTreeMap<ExchangeId, Sequence>,
     last: Sequence,
-) -> PortResult<BTreeMap<ExchangeId, Collected>> {
+    most: u64,
+) -> PortResult<Option<BTreeMap<ExchangeId, Collected>>> {
     let mut gathered: BTreeMap<ExchangeId, Collected> =
         waiting.keys().map(|id| (*id, Collected::new(*id, gateway))).collect();
     let mut bytes = 0;
@@ -308,9 +327,12 @@ async fn gather(
                 Err(error) => one.note(format!("message {sequence} of it can't be read: {error}")),
             }
         }
-        while bytes > GATHER_BYTES && gathered.len() > 1 {
+        while bytes > most {
+            if gathered.len() <= 1 {
+                return Ok(None);
+            }
             bytes -= gathered.pop_last().map_or(0, |(_, one)| one.bytes());
         }
     }
-    Ok(gathered)
+    Ok(Some(gathered))
 }

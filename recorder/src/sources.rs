@@ -2,8 +2,8 @@
 
 use verbatim_core::model::Rank;
 use verbatim_core::ports::{Delivery, PortError, PortResult, Sequence};
-use verbatim_proto::decode;
 use verbatim_proto::v1::envelope::Message;
+use verbatim_proto::{PART_BYTES, decode};
 
 use crate::Ports;
 use crate::collect::Collected;
@@ -12,7 +12,28 @@ use crate::collect::Collected;
 const PAGE: std::ops::RangeInclusive<usize> = 16..=1024;
 const FIRST_PAGE: usize = 128;
 /// About so many bytes of messages are asked for at once.
-const PAGE_BYTES: usize = 8 * 1024 * 1024;
+const PAGE_BYTES: usize = 4 * 1024 * 1024;
+
+/// How many of these places are asked for next: by what was read before at most `most`, and by what the ends say of
+/// their bodies about [`PAGE_BYTES`] of messages.
+fn page(wanted: &[(Sequence, usize)], most: usize, expected: &[u64]) -> usize {
+    let mut bytes: u64 = 0;
+    let fits = |(_, index): &&(Sequence, usize)| {
+        bytes = bytes.saturating_add(expected.get(*index).copied().unwrap_or_default());
+        bytes <= PAGE_BYTES as u64
+    };
+    wanted.iter().take(most).take_while(fits).count().max(1)
+}
+
+/// Bytes of bodies that each of an exchange's messages has, about, by what its end says.
+fn expected(collected: &[(Collected, Delivery)], wanted: &[(Sequence, usize)]) -> Vec<u64> {
+    let mut places = vec![0_u64; collected.len()];
+    for (_, index) in wanted {
+        places[*index] += 1;
+    }
+    let bytes = collected.iter().zip(places).map(|((one, _), places)| one.announced() / places.max(1));
+    bytes.map(|bytes| bytes.min(PART_BYTES as u64)).collect()
+}
 
 /// Hands over the messages at these places that can be read, page by page, so that only what is kept of one adds up;
 /// each with the place of the exchange that it was asked for. One of another exchange is none. Of an exchange that has
@@ -23,9 +44,10 @@ pub(crate) async fn read(
     wanted: &[(Sequence, usize)],
     mut take: impl FnMut(&mut Collected, Message, usize),
 ) -> PortResult<()> {
-    let (mut rest, mut page) = (wanted, FIRST_PAGE);
+    let expected = expected(collected, wanted);
+    let (mut rest, mut most) = (wanted, FIRST_PAGE);
     while !rest.is_empty() {
-        let (asked, later) = rest.split_at(page.min(rest.len()));
+        let (asked, later) = rest.split_at(page(rest, most, &expected));
         rest = later;
         let asked: Vec<(Sequence, usize)> =
             asked.iter().copied().filter(|(_, index)| !collected[*index].0.has_enough()).collect();
@@ -49,7 +71,7 @@ pub(crate) async fn read(
                 Err(error) => tracing::error!(sequence, %error, "a message of an exchange can't be read"),
             }
         }
-        page = (PAGE_BYTES / largest).clamp(*PAGE.start(), *PAGE.end());
+        most = (PAGE_BYTES / largest).clamp(*PAGE.start(), *PAGE.end());
     }
     Ok(())
 }

@@ -1,12 +1,12 @@
 //! From the bytes of an exchange to what is searched of it.
 
 use verbatim_core::model::{Exchange, ExchangeHeads, LegBody, SearchDocument};
-use verbatim_dialects::{ExchangeView, read, text};
+use verbatim_dialects::{ExchangeView, skim, text};
 
 /// Derives the document of an exchange from its columns, its heads and its bodies, as far as they are there. Pure and
 /// total; every field is within its limit.
 pub fn document(exchange: Exchange, heads: &ExchangeHeads, bodies: &[LegBody]) -> SearchDocument {
-    let reading = read(&ExchangeView::of(&exchange, heads, bodies));
+    let reading = skim(&ExchangeView::of(&exchange, heads, bodies));
     let texts = text::search_texts(&reading);
     // What the recorder says went wrong (a timeout, a refusal) is not in the bytes.
     let told = exchange.error.as_deref().filter(|told| !texts.error.contains(told)).unwrap_or_default();

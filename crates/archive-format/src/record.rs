@@ -89,7 +89,7 @@ pub struct PackedRecord {
 }
 
 impl PackedRecord {
-    /// Packs a record; `manifests` has one for each of its bodies, in order.
+    /// Packs a record that [fits](unfit); `manifests` has one for each of its bodies, in order.
     ///
     /// # Errors
     /// Transient where there is no memory to compress with.
@@ -99,7 +99,7 @@ impl PackedRecord {
         bucket: Bucket,
         manifests: impl IntoIterator<Item = Manifest>,
     ) -> PortResult<Self> {
-        let captured: usize = record.bodies.iter().map(|body| body.bytes.len()).sum();
+        let captured = record.bodies.iter().map(|body| body.info.stored).sum();
         let stored = record.bodies.into_iter().zip(manifests).map(|(body, manifest)| StoredBody {
             info: checked(&body),
             timeline: body.timeline,
@@ -107,8 +107,14 @@ impl PackedRecord {
         });
         let heads = Heads { bodies: stored.collect(), heads: record.heads, bucket };
         let heads = squeezer.pack_heads(&encode_heads(&heads))?;
-        Ok(Self { exchange: record.exchange, heads, captured: captured as u64, bucket })
+        Ok(Self { exchange: record.exchange, heads, captured, bucket })
     }
+}
+
+/// Lets go of the bytes of a body that is in blocks: its record is packed without them.
+pub fn let_go(body: &mut LegBody) {
+    body.info = checked(body);
+    body.bytes = Bytes::new();
 }
 
 /// A body's description with the hash that reading checks.

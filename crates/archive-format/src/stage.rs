@@ -9,9 +9,6 @@ use crate::chunking::{Address, Tenant, cut, is_small};
 use crate::encoding::{Manifest, Segment};
 use crate::squeeze::Squeezer;
 
-/// So many bytes of bodies are gathered before they are compressed and written, which bounds the memory that a batch
-/// of large ones takes.
-const GATHERED: usize = 8 << 20;
 /// Pieces of one tenant share blocks of about this size: together they compress far better than alone, and there are
 /// fewer rows. Reading a small body unpacks so much.
 const BLOCK: usize = 32 * 1024;
@@ -158,9 +155,10 @@ impl Stage {
         Stretch { block: coming, offset, length }
     }
 
-    /// Whether so much has gathered that it should be packed and stored before more is taken in.
-    pub fn is_full(&self) -> bool {
-        self.waiting_bytes >= GATHERED
+    /// Bytes of bodies that have gathered. Where that is much, they should be packed and stored before more is taken in:
+    /// it bounds the memory that a batch of large ones takes.
+    pub fn gathered(&self) -> usize {
+        self.waiting_bytes
     }
 
     /// Takes the blocks out that have gathered.

@@ -39,6 +39,19 @@ struct Batching {
     fit: Vec<Fit>,
     staging: Staging,
     tombstone: Tombstone,
+    /// Where those pieces of their bodies are that were stored before.
+    places: HashMap<(Bucket, Address), Place>,
+}
+
+impl Batching {
+    /// Takes bodies into blocks, as far as there is room; whether there is more.
+    fn take(&mut self) -> bool {
+        let Self { fit, staging, places, .. } = self;
+        fit.iter_mut().any(|fit| match (fit.bucket, &mut fit.cut) {
+            (Some(bucket), Some(cut)) => staging.take(&mut fit.record, bucket, cut, places),
+            _ => false,
+        })
+    }
 }
 
 /// Where an exchange belongs by what its id tells now.
@@ -47,7 +60,8 @@ fn table_of(exchange: &Exchange, now: Timestamp) -> Table {
 }
 
 impl Engine {
-    /// Stores records with their bodies and what follows from them in one transaction.
+    /// Stores records with their bodies and what follows from them in one transaction. Of long bodies, most blocks go
+    /// before it, in slices that are all that is held of them beside the bodies themselves.
     pub(crate) async fn commit(self: &Arc<Self>, batch: Vec<Commit>) -> PortResult<Vec<Committed>> {
         let now = self.clock.now();
         let ids: Vec<(ExchangeId, Table)> =
@@ -56,25 +70,16 @@ impl Engine {
         let kept =
             self.database.writes.run(async |client: Object| find::elsewhere(&client, ids).await).await?;
         let mut batching = self.blocking(move |engine| Ok(engine.sort_out(batch, now, &kept))).await?;
-        let places = self.look_up(&batching).await?;
-        let (mut batching, staged, count) = self
+        batching.places = self.look_up(&batching).await?;
+        let (batching, blocks) = self.store_most(batching).await?;
+        let (mut outcomes, rows, at) = self
             .blocking(move |engine| {
-                let staged = engine.stage(&mut batching, &places)?;
-                let count = batching.staging.pack(&engine.squeezers)?;
-                Ok((batching, staged, count))
-            })
-            .await?;
-        let numbers = self.block_numbers.take(count, &self.database.writes).await?;
-        let (mut outcomes, blocks, rows, at) = self
-            .blocking(move |engine| {
-                let blocks = NewBlocks::new(batching.staging.number(numbers));
                 let Batching { outcomes, fit, staging, .. } = batching;
                 let at: Vec<usize> = fit.iter().map(|fit| fit.place).collect();
-                let rows = engine.rows(fit, &staged, &staging)?;
-                Ok((outcomes, blocks, rows, at))
+                let rows = engine.rows(fit, &staging)?;
+                Ok((outcomes, rows, at))
             })
             .await?;
-        metrics::counter!("verbatim_archive_kept_bytes_total").increment(blocks.bytes() as u64);
         let committed = self.store(&Batch { blocks: &blocks, rows: &rows }).await?;
         for (place, committed) in at.into_iter().zip(committed) {
             count_outcome(&committed);
@@ -82,6 +87,28 @@ impl Engine {
         }
         let missing = || Committed::Refused("the archive lost track of this record".to_owned());
         Ok(outcomes.into_iter().map(|outcome| outcome.unwrap_or_else(missing)).collect())
+    }
+
+    /// Takes all bodies into blocks. Whenever so many gather that they fill a slice, it is stored: without records blocks
+    /// harm nothing, and whoever tries again finds them. Gives the last slice, which goes with the records.
+    async fn store_most(self: &Arc<Self>, mut batching: Batching) -> PortResult<(Batching, NewBlocks)> {
+        loop {
+            let (taken, is_more, count) = self
+                .blocking(move |engine| {
+                    let is_more = batching.take();
+                    let count = batching.staging.pack(&engine.squeezers)?;
+                    Ok((batching, is_more, count))
+                })
+                .await?;
+            batching = taken;
+            let numbers = self.block_numbers.take(count, &self.database.writes).await?;
+            let blocks = NewBlocks::new(batching.staging.number(numbers));
+            metrics::counter!("verbatim_archive_kept_bytes_total").increment(blocks.bytes() as u64);
+            if !is_more {
+                return Ok((batching, blocks));
+            }
+            self.attempt(&Batch { blocks: &blocks, rows: &[] }).await?;
+        }
     }
 
     /// Refuses what can't be stored, and cuts the bodies of what can. Records are written in the order of their keys;
@@ -120,7 +147,7 @@ impl Engine {
             let cut = bucket.map(|bucket| staging.cut(&record, bucket));
             fit.push(Fit { place, record, table, bucket, named, cut });
         }
-        Batching { outcomes, fit, staging, tombstone }
+        Batching { outcomes, fit, staging, tombstone, places: HashMap::new() }
     }
 
     /// Makes the partitions that are missing, and finds the pieces that are stored.
@@ -150,36 +177,14 @@ impl Engine {
         Ok(found.into_iter().map(|(bucket, address, place)| ((bucket, address), place)).collect())
     }
 
-    /// Takes all bodies into blocks.
-    fn stage(
-        &self,
-        batching: &mut Batching,
-        places: &HashMap<(Bucket, Address), Place>,
-    ) -> PortResult<Vec<Vec<verbatim_archive_format::stage::Staged>>> {
-        let Batching { fit, staging, .. } = batching;
-        let mut staged = Vec::with_capacity(fit.len());
-        for fit in fit {
-            staged.push(match (fit.bucket, &fit.cut) {
-                (Some(bucket), Some(cut)) => {
-                    staging.take(&fit.record, bucket, cut, places, &self.squeezers)?
-                }
-                _ => Vec::new(),
-            });
-        }
-        Ok(staged)
-    }
-
-    fn rows(
-        &self,
-        fit: Vec<Fit>,
-        staged: &[Vec<verbatim_archive_format::stage::Staged>],
-        staging: &Staging,
-    ) -> PortResult<Vec<Row>> {
+    fn rows(&self, fit: Vec<Fit>, staging: &Staging) -> PortResult<Vec<Row>> {
         self.squeezers.with(|squeezer| {
-            let rows = fit.into_iter().zip(staged).map(|(fit, staged)| {
-                let manifests = match fit.bucket {
-                    Some(bucket) => staged.iter().map(|body| staging.manifest(bucket, body)).collect(),
-                    None => vec![Manifest::Deleted; fit.record.bodies.len()],
+            let rows = fit.into_iter().map(|fit| {
+                let manifests = match (fit.bucket, &fit.cut) {
+                    (Some(bucket), Some(cut)) => {
+                        cut.staged().map(|body| staging.manifest(bucket, body)).collect()
+                    }
+                    _ => vec![Manifest::Deleted; fit.record.bodies.len()],
                 };
                 let record = PackedRecord::new(squeezer, fit.record, fit.named, manifests)?;
                 metrics::counter!("verbatim_archive_captured_bytes_total").increment(record.captured);

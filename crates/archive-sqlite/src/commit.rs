@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use verbatim_archive_format::bucket::Bucket;
 use verbatim_archive_format::encoding::Manifest;
-use verbatim_archive_format::record::{PackedRecord, is_stray, tenant, unfit};
+use verbatim_archive_format::record::{PackedRecord, is_stray, let_go, tenant, unfit};
 use verbatim_archive_format::stage;
 use verbatim_core::model::ExchangeRecord;
 use verbatim_core::ports::{Commit, Committed, PortResult};
@@ -61,7 +61,7 @@ impl Engine {
         Ok(outcomes.into_iter().map(|outcome| outcome.unwrap_or_else(missing)).collect())
     }
 
-    fn stage(&self, stages: &mut Stages<'_>, record: ExchangeRecord) -> PortResult<Staged> {
+    fn stage(&self, stages: &mut Stages<'_>, mut record: ExchangeRecord) -> PortResult<Staged> {
         let now = self.clock.now();
         let exchange = &record.exchange;
         let table = if is_stray(exchange.id, exchange.began_at, now) {
@@ -79,7 +79,11 @@ impl Engine {
         let bodies = match bucket {
             None => None,
             Some(bucket) => {
-                let bodies = record.bodies.iter().map(|body| stages.take(bucket, &tenant, &body.bytes));
+                let bodies = record.bodies.iter_mut().map(|body| {
+                    let staged = stages.take(bucket, &tenant, &body.bytes)?;
+                    let_go(body);
+                    Ok(staged)
+                });
                 Some(bodies.collect::<PortResult<_>>()?)
             }
         };

@@ -81,7 +81,10 @@ impl Tokens {
         if said.is_empty() {
             return 0;
         }
-        self.count(&said) + PER_MESSAGE * reading.messages.len() as u64
+        let bytes: usize = said.iter().map(|text| text.len()).sum();
+        let more = reading.left_out as f64 / bytes.max(1) as f64;
+        let tokens = (self.count(&said) as f64 * (1.0 + more)).round() as u64;
+        tokens + PER_MESSAGE * reading.messages.len() as u64
     }
 
     /// Counts texts; if they are long together, by samples of them.

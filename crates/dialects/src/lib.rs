@@ -1,7 +1,8 @@
 //! Reads what the bytes of an exchange say: the conversation, the answer, its usage and its error, in whichever
 //! wire language ("dialect") they are written.
 //!
-//! [`detect`] tells the dialect of a call, [`read`] folds its bytes into a [`Reading`], [`text`] takes from a
+//! [`detect`] tells the dialect of a call, [`read`] folds its bytes into a [`Reading`], [`skim`] does so for whoever does
+//! not need every word, [`text`] takes from a
 //! reading what is searched and previewed, [`estimate`] counts tokens that the provider did not.
 //!
 //! Pure: it knows no I/O, no clock, and nothing of how the bytes came here or where the reading goes. Reading is
@@ -35,6 +36,7 @@ mod openai_responses;
 mod raw;
 mod read;
 mod reading;
+mod skim;
 mod stream;
 pub mod text;
 mod view;
@@ -46,4 +48,5 @@ pub use reading::{
     Answer, Audio, Choice, Citation, Media, Message, Part, ProviderError, Reading, Reasoning, Role, Text,
     ToolCall, ToolDefinition, ToolResult,
 };
+pub use skim::skim;
 pub use view::ExchangeView;

@@ -14,6 +14,11 @@ use crate::{counting, detect, errors, multipart, openai_other, stream};
 
 /// Reads an exchange. Total: whatever the bytes, there is a reading; what could not be read is in its notes.
 pub fn read(view: &ExchangeView<'_>) -> Reading {
+    read_with(view, |_| {})
+}
+
+/// The same; `asked` may change what was read of the request, before the answer is read.
+pub(crate) fn read_with(view: &ExchangeView<'_>, asked: impl FnOnce(&mut Reading)) -> Reading {
     let mut reading = Reading::new(view.dialect);
     let path = detect::segments(view.path);
     if view.status == Some(101) {
@@ -25,6 +30,7 @@ pub fn read(view: &ExchangeView<'_>) -> Reading {
     if reading.model_asked.is_none() {
         reading.model_asked = model_in_path(view.dialect, &path);
     }
+    asked(&mut reading);
     read_response(view, &*language, &mut reading);
     if let Some(id) = request_id(view.response_headers) {
         reading.provider_request_id = Some(id);

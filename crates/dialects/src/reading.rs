@@ -41,6 +41,9 @@ pub struct Reading {
     pub first_token_offset: Option<u64>,
     /// What a reader should know: what was odd, cut or could not be read.
     pub notes: Vec<String>,
+    /// Bytes of the messages' texts that [`skim`](crate::skim) did not keep.
+    #[serde(skip)]
+    pub left_out: u64,
 }
 
 impl Reading {
@@ -62,6 +65,7 @@ impl Reading {
             ended_well: false,
             first_token_offset: None,
             notes: Vec::new(),
+            left_out: 0,
         }
     }
 

@@ -15,10 +15,13 @@ use verbatim_core::ports::{
     PortError, PortResult, Retention, Sequence, StatsRequest,
 };
 
+use crate::held::Held;
+
 /// Another archive, with faults.
 pub struct FaultyArchive {
     inner: Arc<dyn Archive>,
     faults: Mutex<Faults>,
+    committing: Arc<Held>,
 }
 
 #[derive(Default)]
@@ -32,12 +35,17 @@ struct Faults {
 impl FaultyArchive {
     /// An archive without faults, so far.
     pub fn new(inner: Arc<dyn Archive>) -> Self {
-        Self { inner, faults: Mutex::default() }
+        Self { inner, faults: Mutex::default(), committing: Arc::default() }
     }
 
     /// The next so many commits store nothing and fail with [`PortError::Transient`].
     pub fn fail_commits(&self, calls: u32) {
         self.faults().failing_commits = calls;
+    }
+
+    /// The most bytes of bodies that were being committed at once.
+    pub fn most_committing(&self) -> u64 {
+        self.committing.most()
     }
 
     /// From now on records of this exchange are refused for good.
@@ -84,6 +92,8 @@ impl Archive for FaultyArchive {
             }
             batch.iter().map(|commit| faults.refused.contains(&commit.record.exchange.id)).collect()
         };
+        let bodies = batch.iter().flat_map(|commit| &commit.record.bodies);
+        let _committing = self.committing.hold(bodies.map(|body| body.bytes.len() as u64).sum());
         let taken = batch.into_iter().zip(&refused).filter(|(_, refused)| !**refused);
         let mut stored = self.inner.commit(taken.map(|(commit, _)| commit).collect()).await?.into_iter();
         let outcome = |refused| if refused { None } else { stored.next() };

@@ -12,6 +12,8 @@ use verbatim_core::ports::{
     PullLimit, Sequence,
 };
 
+use crate::held::Held;
+
 /// What happens to a message that is appended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
@@ -68,6 +70,7 @@ pub struct FaultyLog {
     failed: AtomicU64,
     failed_reads: AtomicU64,
     places_read: AtomicU64,
+    held: Arc<Held>,
     dead_letters_to_fail: AtomicU64,
 }
 
@@ -84,6 +87,7 @@ impl FaultyLog {
             failed: AtomicU64::new(0),
             failed_reads: AtomicU64::new(0),
             places_read: AtomicU64::new(0),
+            held: Arc::default(),
             dead_letters_to_fail: AtomicU64::new(0),
         }
     }
@@ -146,6 +150,11 @@ impl FaultyLog {
     /// Places that `read` was asked for.
     pub fn places_read(&self) -> u64 {
         self.places_read.load(Ordering::SeqCst)
+    }
+
+    /// The most payload bytes of what `read` gave that were held at once.
+    pub fn most_held(&self) -> u64 {
+        self.held.most()
     }
 
     fn change(&self, plan: Plan) {
@@ -272,7 +281,8 @@ impl CaptureLog for FaultyLog {
         self.places_read.fetch_add(sequences.len() as u64, Ordering::SeqCst);
         let read = self.reach(self.inner.read(sequences)).await;
         self.failed_reads.fetch_add(u64::from(read.is_err()), Ordering::SeqCst);
-        read
+        let lend = |message: Message| Message { payload: self.held.lend(message.payload), ..message };
+        Ok(read?.into_iter().map(|message| message.map(lend)).collect())
     }
 
     async fn scan(

@@ -12,6 +12,7 @@ pub mod capture_log;
 pub mod control;
 mod faulty_archive;
 mod faulty_log;
+mod held;
 pub mod history;
 pub mod measure;
 mod memory_log;

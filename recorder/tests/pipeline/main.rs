@@ -2,6 +2,7 @@
 
 mod faults;
 mod hostile;
+mod memory;
 mod open;
 mod support;
 

@@ -14,8 +14,8 @@ use crate::error::{Doing, Fault};
 use crate::pool::Connections;
 use crate::tombstone::{bucket_of, number_of};
 
-/// So many bytes of blocks go in one statement.
-const AT_ONCE: usize = 8 << 20;
+/// So many bytes of blocks go in one statement: a connection holds it twice on its way, and keeps that room.
+const AT_ONCE: usize = 1 << 20;
 /// So many numbers come from the sequence at a time: its increment.
 const NUMBERS: i64 = 1024;
 

@@ -14,6 +14,9 @@ use verbatim_core::ports::{PortError, PortResult};
 use super::file::BlocksFile;
 use super::{Buckets, file_name};
 
+/// So many bytes of bodies are gathered before they are compressed and written.
+const GATHERED: usize = 8 << 20;
+
 /// What a batch brings for each bucket.
 pub(crate) struct Stages<'a> {
     buckets: &'a Buckets,
@@ -69,7 +72,7 @@ impl FileStage {
         let mut staged = Staged::default();
         for piece in pieces {
             self.stage.put(tenant, body, &piece, &mut staged);
-            if self.stage.is_full() {
+            if self.stage.gathered() >= GATHERED {
                 self.write(squeezers)?;
             }
         }
