@@ -26,6 +26,8 @@ const SCAN_BYTES: usize = 8 * 1024 * 1024;
 /// Of the log's room, an open exchange may keep so much from being purged before it is checkpointed for that: one part
 /// in so many.
 const PINNED_SHARE: u64 = 10;
+/// What a log counts as taking, where only what surrounds it bounds it.
+const UNBOUNDED: u64 = 4 << 30;
 
 /// A gateway that was found dead may only have been cut off, for so long.
 const MAY_LIVE: Duration = Duration::from_secs(3600);
@@ -173,7 +175,7 @@ async fn checkpoint(
     let floors = ports.log.floors().await?;
     let health = ports.log.health().await?;
     let message_bytes = (health.bytes / health.messages.max(1)).max(1);
-    let pinned = health.max_bytes.map_or(u64::MAX, |most| most / PINNED_SHARE / message_bytes);
+    let pinned = health.max_bytes.unwrap_or(UNBOUNDED) / PINNED_SHARE / message_bytes;
     let now = ports.clock.now();
     let pinning: HashSet<ExchangeId> = open
         .iter()
